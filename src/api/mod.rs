@@ -1,0 +1,7 @@
+//! The objects: k8s-openapi types, total accessors over them, defaults, validation, printing.
+//!
+//! Owns: what a Job, a Pod and an Event may say, and how their fields are read.
+//! Must not know: the store, containerd, tokio, the clock. Time and ids are arguments.
+
+pub mod event;
+pub mod object;

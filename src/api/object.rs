@@ -1,0 +1,118 @@
+//! What all stored objects have in common: a kind, a key, metadata.
+
+use std::fmt;
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The kinds of object that kiln stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    Job,
+    Pod,
+    Event,
+}
+
+impl Kind {
+    /// The plural in a path: `/registry/<plural>/<namespace>/<name>`.
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::Job => "jobs",
+            Self::Pod => "pods",
+            Self::Event => "events",
+        }
+    }
+}
+
+/// The name of one object.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    pub kind: Kind,
+    pub namespace: String,
+    pub name: String,
+}
+
+impl Key {
+    pub fn new(kind: Kind, namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { kind, namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.kind.plural(), self.namespace, self.name)
+    }
+}
+
+/// An object that the store keeps.
+pub trait Object:
+    Serialize + DeserializeOwned + Clone + fmt::Debug + Send + Sync + 'static
+{
+    const KIND: Kind;
+
+    fn meta(&self) -> &ObjectMeta;
+    fn meta_mut(&mut self) -> &mut ObjectMeta;
+
+    fn name(&self) -> &str {
+        self.meta().name.as_deref().unwrap_or_default()
+    }
+
+    fn namespace(&self) -> &str {
+        self.meta().namespace.as_deref().unwrap_or_default()
+    }
+
+    fn uid(&self) -> &str {
+        self.meta().uid.as_deref().unwrap_or_default()
+    }
+
+    fn key(&self) -> Key {
+        Key::new(Self::KIND, self.namespace(), self.name())
+    }
+
+    fn is_deleting(&self) -> bool {
+        self.meta().deletion_timestamp.is_some()
+    }
+
+    fn has_finalizer(&self, finalizer: &str) -> bool {
+        self.meta().finalizers.iter().flatten().any(|f| f == finalizer)
+    }
+
+    fn remove_finalizer(&mut self, finalizer: &str) {
+        if let Some(finalizers) = &mut self.meta_mut().finalizers {
+            finalizers.retain(|f| f != finalizer);
+        }
+    }
+
+    /// Whether nothing holds a deleted object any more. A pod is also held by the engine until its
+    /// containers are gone, which it tells by a grace period of zero.
+    /// https://kubernetes.io/docs/concepts/overview/working-with-objects/finalizers/
+    fn is_released(&self) -> bool {
+        let meta = self.meta();
+        self.is_deleting()
+            && meta.finalizers.iter().flatten().next().is_none()
+            && (Self::KIND != Kind::Pod || meta.deletion_grace_period_seconds == Some(0))
+    }
+}
+
+macro_rules! object {
+    ($type:ty, $kind:expr) => {
+        impl Object for $type {
+            const KIND: Kind = $kind;
+
+            fn meta(&self) -> &ObjectMeta {
+                &self.metadata
+            }
+
+            fn meta_mut(&mut self) -> &mut ObjectMeta {
+                &mut self.metadata
+            }
+        }
+    };
+}
+
+object!(Job, Kind::Job);
+object!(Pod, Kind::Pod);
+object!(Event, Kind::Event);

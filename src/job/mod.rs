@@ -1,0 +1,62 @@
+//! The Job controller's rules.
+//!
+//! Owns: how many pods a Job should have now, which of them count, and when the Job is over.
+//! Must not know: the store, containerd, tokio, the clock. `now` is an argument; what is to be done
+//! is a [`Plan`].
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::JobStatus;
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::api::event::Note;
+
+/// Marks a pod that is not yet counted in its Job's status.
+/// https://kubernetes.io/docs/concepts/workloads/controllers/job/#job-tracking-with-finalizers
+pub const TRACKING_FINALIZER: &str = "batch.kubernetes.io/job-tracking";
+
+/// What should happen to a Job and its pods next.
+pub type Plan = crate::plan::Plan<Action, Record>;
+
+/// What the Job says of itself from now on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    pub status: JobStatus,
+    pub ledger: Ledger,
+}
+
+/// What a Job has to remember beside its status. Kept as annotations of the Job.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// How many pods were ever made for the Job; the next pod's attempt.
+    pub pods_created: u64,
+    /// Failures since the last success.
+    pub failures: u32,
+    /// When the last of them finished.
+    pub last_failure: Option<Timestamp>,
+}
+
+/// One step of a plan.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Write this pod. Its name and uid are derived from the Job's uid and the attempt.
+    CreatePod(Box<Pod>),
+    /// Mark the pod as deleted. `uncounted`: take the tracking finalizer off with it.
+    DeletePod { name: String, uncounted: bool },
+    /// The pod is counted in this plan's status: take its tracking finalizer off.
+    ReleasePod { name: String },
+    /// Tell what happened to the Job.
+    Tell(Note),
+}
+
+/// The numbers that an operator may change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// How long the first pod after a failure waits; doubles with each further failure.
+    pub backoff_first: Duration,
+    /// Where the doubling ends.
+    pub backoff_max: Duration,
+    /// Fail a Job whose pods cannot get an image for this long; `None`: wait forever.
+    pub pull_deadline: Option<Duration>,
+}

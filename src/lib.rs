@@ -1,0 +1,9 @@
+//! kiln runs Kubernetes `batch/v1` Jobs as real OCI containers, straight on containerd.
+//!
+//! The layers and who may know whom: `ARCHITECTURE.md`; `tests/tidy.rs` holds the import table.
+
+pub mod api;
+pub mod job;
+pub mod plan;
+pub mod pod;
+pub mod runtime;

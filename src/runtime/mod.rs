@@ -1,0 +1,132 @@
+//! The container runtime, in the words of pods.
+//!
+//! Owns: everything that touches containerd, registries, cgroups, namespaces and log files.
+//! Must not know: Jobs, the store, the engine, or why something is to be done.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::pod::{Container, Exit, ImageError, Instance, PullPolicy, RefusedReason, Signal};
+
+/// What a pod's containers can be asked for. Every verb is idempotent: done twice is done once, and
+/// what is gone already is success.
+#[async_trait]
+pub trait Runtime: Send + Sync + 'static {
+    /// Everything that stands under this engine's names, by the pod's uid: running containers and
+    /// ended ones whose record or task is still there. For adoption after a restart of the engine.
+    async fn observe(&self) -> Result<BTreeMap<String, Found>, Error>;
+
+    /// Makes sure that an image is there and unpacked. Pulls of the same image share one transfer.
+    async fn pull(&self, image: &str, policy: PullPolicy) -> Result<Pulled, PullError>;
+
+    /// Makes what the pod's containers share. Answers the pod's address, if it has one.
+    async fn create_sandbox(&self, pod: &Pod) -> Result<Option<String>, Error>;
+
+    /// Creates and starts one instance; one that runs, or ran, is answered as it is.
+    async fn start(&self, pod: &Pod, instance: &Instance) -> Result<Container, StartError>;
+
+    /// Waits until an instance that was started has ended. Waits out a containerd that is away.
+    async fn wait(&self, pod: &Pod, instance: &Instance) -> Exit;
+
+    async fn signal(&self, pod: &Pod, instance: &Instance, signal: Signal) -> Result<(), Error>;
+
+    /// Deletes task, exit record, container and snapshot of an instance that has ended.
+    async fn remove(&self, pod: &Pod, instance: &Instance) -> Result<(), Error>;
+
+    /// Removes whatever the pod still has on this host. The logs stay.
+    async fn remove_sandbox(&self, pod_uid: &str) -> Result<(), Error>;
+
+    /// Removes whatever stands under this engine's names for pods that are not in `live`, also what
+    /// containerd no longer lists. Answers what it removed, a line each.
+    async fn sweep(&self, live: &BTreeSet<String>) -> Result<Vec<String>, Error>;
+
+    /// The pulls that go on now, latest state wins.
+    fn pulls(&self) -> tokio::sync::watch::Receiver<Pulls>;
+}
+
+/// What is found of one pod.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Found {
+    pub sandbox: bool,
+    pub ip: Option<String>,
+    pub containers: BTreeMap<Instance, Container>,
+}
+
+/// An image that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pulled {
+    /// `<repository>@<digest>`.
+    pub id: String,
+    /// Whether something was fetched, how much, and for how long it took.
+    pub transfer: Option<Transfer>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transfer {
+    pub bytes: u64,
+    pub took: std::time::Duration,
+    /// Including the time spent waiting for its turn.
+    pub took_with_wait: std::time::Duration,
+}
+
+/// Progress of pulls: by image, then by layer in order.
+pub type Pulls = BTreeMap<String, PullProgress>;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PullProgress {
+    pub since: Timestamp,
+    pub layers: Vec<LayerProgress>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerProgress {
+    /// `sha256:...`
+    pub digest: String,
+    pub phase: LayerPhase,
+    /// Bytes that are here.
+    pub offset: u64,
+    /// Bytes in all.
+    pub total: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LayerPhase {
+    Waiting,
+    Downloading,
+    Downloaded,
+    Unpacking,
+    Done,
+}
+
+/// Why an instance was not started.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum StartError {
+    /// Nothing ran; the same attempt may be tried again later.
+    #[error("{message}")]
+    Refused { reason: RefusedReason, message: String },
+    /// The container runtime is away or the failure is of the moment: try again soon.
+    #[error("{message}")]
+    Retry { message: String },
+}
+
+/// Why an image could not be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PullError {
+    #[error("{}", .0.message)]
+    Image(ImageError),
+    /// The container runtime is away or the failure is of the moment: try again soon.
+    #[error("{message}")]
+    Retry { message: String },
+}
+
+/// What went wrong between kiln and the container runtime.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("containerd at `{address}` cannot be reached: {message}")]
+    Unreachable { address: String, message: String },
+    #[error("cannot {attempt}: {message}")]
+    Failed { attempt: &'static str, message: String },
+}
