@@ -4,4 +4,6 @@
 //! Must not know: the store, containerd, tokio, the clock. Time and ids are arguments.
 
 pub mod event;
+pub mod job;
 pub mod object;
+pub mod pod;
