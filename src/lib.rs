@@ -7,3 +7,4 @@ pub mod job;
 pub mod plan;
 pub mod pod;
 pub mod runtime;
+pub mod store;

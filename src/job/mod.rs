@@ -2,7 +2,7 @@
 //!
 //! Owns: how many pods a Job should have now, which of them count, and when the Job is over.
 //! Must not know: the store, containerd, tokio, the clock. `now` is an argument; what is to be done
-//! is a [`Plan`].
+//! is a [`Plan`]. The rules are those of https://kubernetes.io/docs/concepts/workloads/controllers/job/.
 
 use std::time::Duration;
 

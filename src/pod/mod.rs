@@ -2,7 +2,8 @@
 //!
 //! Owns: which container runs next, when it is restarted or stopped, and what the pod's status says.
 //! Must not know: the store, containerd, tokio, the clock. What the runtime sees is an argument,
-//! [`Observed`]; what is to be done is a [`Plan`].
+//! [`Observed`]; what is to be done is a [`Plan`]. The rules are those of
+//! https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

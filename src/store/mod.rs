@@ -1,0 +1,287 @@
+//! The store: where every object lives.
+//!
+//! Owns: how objects become bytes and keys, transactions over several of them, and watching.
+//! Must not know: what a Job means, or who reads. Nothing outside knows which backend runs.
+
+pub mod backend;
+mod sqlite;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::broadcast;
+
+pub use self::backend::Revision;
+use self::backend::{Backend, Batch, Entry, Guard, RawChange, Write};
+use self::sqlite::Sqlite;
+use crate::api::object::{Key, Kind, Object};
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("`{key}` was changed by somebody else")]
+    Conflict { key: String },
+    #[error("`{key}` exists already")]
+    AlreadyExists { key: String },
+    #[error("the changes after revision {from} are no longer kept (oldest: {oldest})")]
+    Compacted { from: Revision, oldest: Revision },
+    #[error("cannot open the store `{path}`")]
+    Open { path: PathBuf, source: rusqlite::Error },
+    #[error(
+        "the store `{path}` has version {found}, and this kiln knows {known}: use a newer kiln"
+    )]
+    Newer { path: PathBuf, found: i64, known: i64 },
+    #[error("cannot start the store's writer")]
+    Thread { source: std::io::Error },
+    #[error("cannot read the store")]
+    Read { source: rusqlite::Error },
+    /// Shared, because the batches that were written together fail together.
+    #[error("cannot write the store")]
+    Write { source: Arc<rusqlite::Error> },
+    #[error("cannot encode `{key}`")]
+    Encode { key: Key, source: serde_json::Error },
+    #[error("`{key}` holds something that is not what its key says")]
+    Decode { key: String, source: serde_json::Error },
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl Error {
+    /// Whether looking again is all that is needed: somebody else was faster.
+    pub fn is_race(&self) -> bool {
+        matches!(self, Self::Conflict { .. } | Self::AlreadyExists { .. })
+    }
+}
+
+/// The objects, typed. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    backend: Arc<dyn Backend>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Store")
+    }
+}
+
+impl Store {
+    /// Opens, or makes, the embedded store in a directory.
+    pub fn open(dir: &Path) -> Result<Self, Error> {
+        Ok(Self { backend: Arc::new(Sqlite::open(dir)?) })
+    }
+
+    /// A store that ends with the process; a commit is done when it is asked for.
+    pub fn in_memory() -> Result<Self, Error> {
+        Ok(Self { backend: Arc::new(Sqlite::in_memory()?) })
+    }
+
+    pub async fn get<O: Object>(&self, namespace: &str, name: &str) -> Result<Option<O>, Error> {
+        let key = path(&Key::new(O::KIND, namespace, name));
+        self.backend.get(&key).await?.map(|entry| decode(&entry)).transpose()
+    }
+
+    /// All objects of a kind, in one namespace or in all, in the order of their keys.
+    pub async fn list<O: Object>(
+        &self,
+        namespace: Option<&str>,
+    ) -> Result<(Vec<O>, Revision), Error> {
+        let prefix = match namespace {
+            Some(namespace) => format!("{}{namespace}/", prefix(O::KIND)),
+            None => prefix(O::KIND),
+        };
+        let (entries, revision) = self.backend.range(&prefix).await?;
+        Ok((entries.iter().map(decode).collect::<Result<_, _>>()?, revision))
+    }
+
+    pub fn txn(&self) -> Txn<'_> {
+        Txn { store: self, batch: Batch::default(), failed: None }
+    }
+
+    /// The changes of a kind after a revision, in order, each once.
+    pub fn watch(&self, kind: Kind, from: Revision) -> Watch {
+        Watch {
+            live: self.backend.subscribe(),
+            backend: Arc::clone(&self.backend),
+            prefix: prefix(kind),
+            seen: from,
+            behind: true,
+            pending: VecDeque::new(),
+        }
+    }
+}
+
+/// A transaction that is being put together.
+#[derive(Debug)]
+pub struct Txn<'a> {
+    store: &'a Store,
+    batch: Batch,
+    failed: Option<Error>,
+}
+
+impl Txn<'_> {
+    /// Writes a new object; there must be none of that name.
+    pub fn create<O: Object>(&mut self, object: &O) -> &mut Self {
+        self.batch.guards.push(Guard::Absent { key: path(&object.key()) });
+        self.put(object)
+    }
+
+    /// Writes an object that was read before and must not have changed since. One that is deleted
+    /// and that nothing holds any more goes away instead.
+    pub fn update<O: Object>(&mut self, object: &O) -> &mut Self {
+        self.unchanged(object);
+        if object.is_released() {
+            self.batch.writes.push(Write::Delete { key: path(&object.key()) });
+            return self;
+        }
+        self.put(object)
+    }
+
+    /// Removes an object that was read before and must not have changed since.
+    pub fn delete<O: Object>(&mut self, object: &O) -> &mut Self {
+        self.unchanged(object);
+        self.batch.writes.push(Write::Delete { key: path(&object.key()) });
+        self
+    }
+
+    /// Writes an object whatever stands there: for Events, which only add up.
+    pub fn put<O: Object>(&mut self, object: &O) -> &mut Self {
+        let key = object.key();
+        let mut object = object.clone();
+        // The revision is the entry's own.
+        object.meta_mut().resource_version = None;
+        match serde_json::to_vec(&object) {
+            Ok(value) => self.batch.writes.push(Write::Put { key: path(&key), value }),
+            Err(source) => self.failed = Some(Error::Encode { key, source }),
+        }
+        self
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.batch.writes.is_empty() && self.failed.is_none()
+    }
+
+    /// Durable when it answers. An empty transaction costs nothing and answers revision 0.
+    pub async fn commit(self) -> Result<Revision, Error> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        if self.batch.writes.is_empty() && self.batch.guards.is_empty() {
+            return Ok(0);
+        }
+        self.store.backend.commit(self.batch).await
+    }
+
+    fn unchanged<O: Object>(&mut self, object: &O) {
+        let revision =
+            object.meta().resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or(0);
+        self.batch.guards.push(Guard::Unchanged { key: path(&object.key()), revision });
+    }
+}
+
+/// One object's change.
+#[derive(Debug, Clone)]
+pub struct Change {
+    pub revision: Revision,
+    pub key: Key,
+    raw: Arc<RawChange>,
+}
+
+impl Change {
+    /// The object as it is now; `None`: it is gone.
+    pub fn object<O: Object>(&self) -> Result<Option<O>, Error> {
+        self.raw.value.as_ref().map(|value| self.decode(value)).transpose()
+    }
+
+    /// The object as it was before; `None`: it is new.
+    pub fn previous<O: Object>(&self) -> Result<Option<O>, Error> {
+        self.raw.previous.as_ref().map(|value| self.decode(value)).transpose()
+    }
+
+    fn decode<O: Object>(&self, value: &[u8]) -> Result<O, Error> {
+        decode_value(&self.raw.key, value, self.revision)
+    }
+}
+
+/// The changes of a kind. Dropping it ends it.
+pub struct Watch {
+    backend: Arc<dyn Backend>,
+    live: broadcast::Receiver<Arc<RawChange>>,
+    prefix: String,
+    /// All changes up to here were handed out or are pending.
+    seen: Revision,
+    /// Whether the history has to be read before the live changes make sense.
+    behind: bool,
+    pending: VecDeque<Arc<RawChange>>,
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Watch({} after {})", self.prefix, self.seen)
+    }
+}
+
+impl Watch {
+    /// The next change; waits for it. Cancel-safe: a change is taken out only when it is answered.
+    ///
+    /// # Errors
+    /// [`Error::Compacted`]: list again and watch from there. [`Error::Closed`]: the store is gone.
+    pub async fn next(&mut self) -> Result<Change, Error> {
+        loop {
+            if let Some(raw) = self.pending.pop_front() {
+                if let Some(key) = parse(&raw.key) {
+                    return Ok(Change { revision: raw.revision, key, raw });
+                }
+                continue;
+            }
+            if self.behind {
+                let (changes, revision) = self.backend.history(self.seen).await?;
+                let ours = changes.into_iter().filter(|c| c.key.starts_with(&self.prefix));
+                self.pending.extend(ours.map(Arc::new));
+                self.seen = revision;
+                self.behind = false;
+                continue;
+            }
+            match self.live.recv().await {
+                // What the history held already.
+                Ok(change) if change.revision <= self.seen => {}
+                Ok(change) => {
+                    if change.key.starts_with(&self.prefix) {
+                        self.pending.push_back(change);
+                    }
+                }
+                Err(broadcast::error::RecvError::Lagged(_)) => self.behind = true,
+                Err(broadcast::error::RecvError::Closed) => return Err(Error::Closed),
+            }
+        }
+    }
+}
+
+fn prefix(kind: Kind) -> String {
+    format!("/registry/{}/", kind.plural())
+}
+
+fn path(key: &Key) -> String {
+    format!("{}{}/{}", prefix(key.kind), key.namespace, key.name)
+}
+
+fn parse(path: &str) -> Option<Key> {
+    let mut parts = path.strip_prefix("/registry/")?.splitn(3, '/');
+    let plural = parts.next()?;
+    let kind = [Kind::Job, Kind::Pod, Kind::Event].into_iter().find(|k| k.plural() == plural)?;
+    Some(Key::new(kind, parts.next()?, parts.next()?))
+}
+
+fn decode<O: Object>(entry: &Entry) -> Result<O, Error> {
+    decode_value(&entry.key, &entry.value, entry.revision)
+}
+
+fn decode_value<O: Object>(key: &str, value: &[u8], revision: Revision) -> Result<O, Error> {
+    let mut object: O = serde_json::from_slice(value)
+        .map_err(|source| Error::Decode { key: key.to_owned(), source })?;
+    object.meta_mut().resource_version = Some(revision.to_string());
+    Ok(object)
+}

@@ -1,0 +1,364 @@
+//! The embedded backend: one SQLite file.
+//!
+//! Owns: tables, the writer thread, and what a commit costs. Must not know: what the bytes mean.
+//!
+//! One thread writes. It takes every batch that waits, writes each under a savepoint of its own, and
+//! syncs once for all of them, so that many small commits cost about one. Reads have a connection of
+//! their own. In memory there is no thread: a commit is done when it is asked for.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, params};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use super::Error;
+use super::backend::{Backend, Batch, Entry, Guard, RawChange, Revision, Write};
+
+/// The layout of the tables; a file with a higher number was written by a newer kiln.
+const SCHEMA_VERSION: i64 = 1;
+
+/// Batches that share one sync at most.
+const GROUP_MAX: usize = 128;
+
+/// Batches that may wait for the writer.
+const QUEUE_MAX: usize = 1024;
+
+/// Changes that a watcher may lag behind before it has to read the history.
+const BROADCAST_MAX: usize = 4096;
+
+/// How many revisions of history are kept, and how often the rest is thrown away.
+const HISTORY_REVISIONS: u64 = 10_000;
+const COMPACT_EVERY: u64 = 1_000;
+
+const SCHEMA: &str = "
+    CREATE TABLE entries (key TEXT PRIMARY KEY, value BLOB NOT NULL, revision INTEGER NOT NULL)
+        WITHOUT ROWID;
+    CREATE TABLE history (revision INTEGER NOT NULL, step INTEGER NOT NULL, key TEXT NOT NULL,
+        value BLOB, previous BLOB, PRIMARY KEY (revision, step)) WITHOUT ROWID;
+    CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+    INSERT INTO counters VALUES ('revision', 0), ('compacted', 0);
+";
+
+type Answer = Result<Revision, Error>;
+type Request = (Batch, oneshot::Sender<Answer>);
+
+/// The embedded backend.
+#[derive(Debug)]
+pub(super) struct Sqlite {
+    reader: Arc<Mutex<Connection>>,
+    writer: Writer,
+    changes: broadcast::Sender<Arc<RawChange>>,
+}
+
+#[derive(Debug)]
+enum Writer {
+    /// The reading connection writes too.
+    Inline,
+    Thread {
+        requests: Option<mpsc::Sender<Request>>,
+        thread: Option<JoinHandle<()>>,
+    },
+}
+
+impl Sqlite {
+    /// Opens, or makes, `<dir>/store.db`.
+    ///
+    /// # Errors
+    /// [`Error::Open`] with the path; [`Error::Newer`] for a file of a newer kiln.
+    pub(super) fn open(dir: &Path) -> Result<Self, Error> {
+        let path = dir.join("store.db");
+        let connect = || -> Result<Connection, Error> {
+            let opened = |source| Error::Open { path: path.clone(), source };
+            let connection = Connection::open(&path).map_err(opened)?;
+            connection
+                .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
+                .map_err(opened)?;
+            connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(opened)?;
+            Ok(connection)
+        };
+        let mut writing = connect()?;
+        prepare(&mut writing, &path)?;
+        let reader = Arc::new(Mutex::new(connect()?));
+        let (changes, _) = broadcast::channel(BROADCAST_MAX);
+        let (requests, queue) = mpsc::channel(QUEUE_MAX);
+        let publish = changes.clone();
+        let thread = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || write_until_closed(writing, queue, &publish))
+            .map_err(|source| Error::Thread { source })?;
+        let writer = Writer::Thread { requests: Some(requests), thread: Some(thread) };
+        Ok(Self { reader, writer, changes })
+    }
+
+    /// A store that ends with the process.
+    pub(super) fn in_memory() -> Result<Self, Error> {
+        let path = Path::new(":memory:");
+        let mut connection = Connection::open_in_memory()
+            .map_err(|source| Error::Open { path: path.to_path_buf(), source })?;
+        prepare(&mut connection, path)?;
+        let (changes, _) = broadcast::channel(BROADCAST_MAX);
+        Ok(Self { reader: Arc::new(Mutex::new(connection)), writer: Writer::Inline, changes })
+    }
+
+    fn read(&self) -> MutexGuard<'_, Connection> {
+        self.reader.lock().expect("no reader panics while it holds the connection")
+    }
+}
+
+impl Drop for Sqlite {
+    /// What was accepted is written before the file is closed.
+    fn drop(&mut self) {
+        if let Writer::Thread { requests, thread } = &mut self.writer {
+            drop(requests.take());
+            if let Some(thread) = thread.take() {
+                // A writer that panicked has told so already.
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for Sqlite {
+    async fn get(&self, key: &str) -> Result<Option<Entry>, Error> {
+        self.read()
+            .prepare_cached("SELECT key, value, revision FROM entries WHERE key = ?1")
+            .and_then(|mut query| query.query_row([key], entry).optional())
+            .map_err(|source| Error::Read { source })
+    }
+
+    async fn range(&self, prefix: &str) -> Result<(Vec<Entry>, Revision), Error> {
+        let mut connection = self.read();
+        let read = |connection: &mut Connection| -> rusqlite::Result<_> {
+            let snapshot = connection.transaction()?;
+            let revision = counter(&snapshot, "revision")?;
+            let entries = snapshot
+                .prepare_cached(
+                    "SELECT key, value, revision FROM entries WHERE key >= ?1 AND key < ?2 ORDER BY key",
+                )?
+                .query_map([prefix, &format!("{prefix}\u{10ffff}")], entry)?
+                .collect::<rusqlite::Result<Vec<_>>>()?;
+            Ok((entries, revision))
+        };
+        read(&mut connection).map_err(|source| Error::Read { source })
+    }
+
+    async fn commit(&self, batch: Batch) -> Answer {
+        match &self.writer {
+            Writer::Inline => {
+                let mut connection = self.read();
+                let mut group = write_group(&mut connection, vec![batch]);
+                publish(&self.changes, group.changes);
+                group.answers.pop().expect("one batch has one answer")
+            }
+            Writer::Thread { requests, .. } => {
+                let (answer, answered) = oneshot::channel();
+                let requests = requests.as_ref().ok_or(Error::Closed)?;
+                requests.send((batch, answer)).await.map_err(|_| Error::Closed)?;
+                answered.await.map_err(|_| Error::Closed)?
+            }
+        }
+    }
+
+    async fn history(&self, from: Revision) -> Result<(Vec<RawChange>, Revision), Error> {
+        let mut connection = self.read();
+        let read = |connection: &mut Connection| -> rusqlite::Result<_> {
+            let snapshot = connection.transaction()?;
+            let revision = counter(&snapshot, "revision")?;
+            let compacted = counter(&snapshot, "compacted")?;
+            let changes = snapshot
+                .prepare_cached(
+                    "SELECT revision, key, value, previous FROM history WHERE revision > ?1
+                     ORDER BY revision, step",
+                )?
+                .query_map([from], |row| {
+                    Ok(RawChange {
+                        revision: row.get(0)?,
+                        key: row.get(1)?,
+                        value: row.get(2)?,
+                        previous: row.get(3)?,
+                    })
+                })?
+                .collect::<rusqlite::Result<Vec<_>>>()?;
+            Ok((changes, revision, compacted))
+        };
+        let (changes, revision, compacted) =
+            read(&mut connection).map_err(|source| Error::Read { source })?;
+        if from < compacted {
+            return Err(Error::Compacted { from, oldest: compacted });
+        }
+        Ok((changes, revision))
+    }
+
+    fn subscribe(&self) -> broadcast::Receiver<Arc<RawChange>> {
+        self.changes.subscribe()
+    }
+}
+
+/// Makes the tables in a new file, and refuses one that it does not understand.
+fn prepare(connection: &mut Connection, path: &Path) -> Result<(), Error> {
+    let opened = |source| Error::Open { path: path.to_path_buf(), source };
+    let found: i64 =
+        connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(opened)?;
+    match found {
+        0 => {
+            let transaction = connection.transaction().map_err(opened)?;
+            transaction.execute_batch(SCHEMA).map_err(opened)?;
+            transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(opened)?;
+            transaction.commit().map_err(opened)
+        }
+        SCHEMA_VERSION => Ok(()),
+        found => Err(Error::Newer { path: path.to_path_buf(), found, known: SCHEMA_VERSION }),
+    }
+}
+
+fn write_until_closed(
+    mut connection: Connection,
+    mut queue: mpsc::Receiver<Request>,
+    changes: &broadcast::Sender<Arc<RawChange>>,
+) {
+    while let Some(first) = queue.blocking_recv() {
+        let mut requests = vec![first];
+        while requests.len() < GROUP_MAX
+            && let Ok(next) = queue.try_recv()
+        {
+            requests.push(next);
+        }
+        let (batches, asked): (Vec<_>, Vec<_>) = requests.into_iter().unzip();
+        let group = write_group(&mut connection, batches);
+        publish(changes, group.changes);
+        for (answer, asked) in group.answers.into_iter().zip(asked) {
+            // Whoever asked may have gone away; the commit stands.
+            let _ = asked.send(answer);
+        }
+    }
+}
+
+fn publish(to: &broadcast::Sender<Arc<RawChange>>, changes: Vec<RawChange>) {
+    for change in changes {
+        // Nobody watching is no failure.
+        let _ = to.send(Arc::new(change));
+    }
+}
+
+/// What became of the batches that were written together.
+struct Group {
+    answers: Vec<Answer>,
+    changes: Vec<RawChange>,
+}
+
+fn write_group(connection: &mut Connection, batches: Vec<Batch>) -> Group {
+    let count = batches.len();
+    match try_write_group(connection, batches) {
+        Ok(group) => group,
+        Err(source) => {
+            let source = Arc::new(source);
+            let refuse = || Err(Error::Write { source: Arc::clone(&source) });
+            Group {
+                answers: std::iter::repeat_with(refuse).take(count).collect(),
+                changes: Vec::new(),
+            }
+        }
+    }
+}
+
+fn try_write_group(connection: &mut Connection, batches: Vec<Batch>) -> rusqlite::Result<Group> {
+    let mut transaction =
+        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let before: Revision = counter(&transaction, "revision")?;
+    let mut revision = before;
+    let mut group = Group { answers: Vec::new(), changes: Vec::new() };
+    for batch in batches {
+        let savepoint = transaction.savepoint()?;
+        match write_batch(&savepoint, batch, revision + 1)? {
+            Ok(changes) => {
+                savepoint.commit()?;
+                revision += 1;
+                group.changes.extend(changes);
+                group.answers.push(Ok(revision));
+            }
+            Err(refusal) => group.answers.push(Err(refusal)),
+        }
+    }
+    if revision > before {
+        set_counter(&transaction, "revision", revision)?;
+        if before / COMPACT_EVERY != revision / COMPACT_EVERY {
+            compact(&transaction, revision.saturating_sub(HISTORY_REVISIONS))?;
+        }
+    }
+    transaction.commit()?;
+    Ok(group)
+}
+
+/// Writes one batch; the inner error refuses it and leaves the others of the group alone.
+fn write_batch(
+    connection: &Connection,
+    batch: Batch,
+    revision: Revision,
+) -> rusqlite::Result<Result<Vec<RawChange>, Error>> {
+    let stored = |key: &str| -> rusqlite::Result<Option<Entry>> {
+        connection
+            .prepare_cached("SELECT key, value, revision FROM entries WHERE key = ?1")?
+            .query_row([key], entry)
+            .optional()
+    };
+    for guard in batch.guards {
+        match guard {
+            Guard::Absent { key } if stored(&key)?.is_some() => {
+                return Ok(Err(Error::AlreadyExists { key }));
+            }
+            Guard::Unchanged { key, revision }
+                if stored(&key)?.is_none_or(|entry| entry.revision != revision) =>
+            {
+                return Ok(Err(Error::Conflict { key }));
+            }
+            Guard::Absent { .. } | Guard::Unchanged { .. } => {}
+        }
+    }
+    let mut changes = Vec::with_capacity(batch.writes.len());
+    for (step, write) in batch.writes.into_iter().enumerate() {
+        let (key, value) = match write {
+            Write::Put { key, value } => (key, Some(value)),
+            Write::Delete { key } => (key, None),
+        };
+        let previous = stored(&key)?.map(|entry| entry.value);
+        match &value {
+            Some(value) => connection
+                .prepare_cached("INSERT OR REPLACE INTO entries VALUES (?1, ?2, ?3)")?
+                .execute(params![key, value, revision])?,
+            None => connection
+                .prepare_cached("DELETE FROM entries WHERE key = ?1")?
+                .execute(params![key])?,
+        };
+        connection
+            .prepare_cached("INSERT INTO history VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![revision, step, key, value, previous])?;
+        changes.push(RawChange { revision, key, value, previous });
+    }
+    Ok(Ok(changes))
+}
+
+fn compact(connection: &Connection, oldest: Revision) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM history WHERE revision <= ?1", [oldest])?;
+    set_counter(connection, "compacted", oldest)
+}
+
+fn counter(connection: &Connection, name: &str) -> rusqlite::Result<u64> {
+    connection
+        .prepare_cached("SELECT value FROM counters WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+}
+
+fn set_counter(connection: &Connection, name: &str, value: u64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE counters SET value = ?2 WHERE name = ?1")?
+        .execute(params![name, value])?;
+    Ok(())
+}
+
+fn entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
+    Ok(Entry { key: row.get(0)?, value: row.get(1)?, revision: row.get(2)? })
+}

@@ -1,0 +1,177 @@
+//! One conformance suite for every backend, and what only a file can show.
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::*;
+
+fn job(name: &str) -> Job {
+    let mut job = Job::default();
+    job.metadata.namespace = Some("default".into());
+    job.metadata.name = Some(name.into());
+    job
+}
+
+async fn create(store: &Store, job: &Job) -> Result<Revision, Error> {
+    let mut txn = store.txn();
+    txn.create(job);
+    txn.commit().await
+}
+
+async fn read(store: &Store, name: &str) -> Job {
+    store.get("default", name).await.unwrap().expect("it was created")
+}
+
+/// The two backends that the suite runs against.
+fn stores() -> Vec<(Store, Option<tempfile::TempDir>)> {
+    let dir = tempfile::tempdir().unwrap();
+    let file = Store::open(dir.path()).unwrap();
+    vec![(Store::in_memory().unwrap(), None), (file, Some(dir))]
+}
+
+#[tokio::test]
+async fn what_was_committed_is_read_with_its_revision() {
+    for (store, _dir) in stores() {
+        let revision = create(&store, &job("a")).await.unwrap();
+        let read = read(&store, "a").await;
+        assert_eq!(read.metadata.resource_version, Some(revision.to_string()));
+        assert!(store.get::<Job>("default", "b").await.unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_name_can_be_created_once() {
+    for (store, _dir) in stores() {
+        create(&store, &job("a")).await.unwrap();
+        let again = create(&store, &job("a")).await;
+        assert!(matches!(again, Err(Error::AlreadyExists { .. })), "{again:?}");
+    }
+}
+
+#[tokio::test]
+async fn of_two_writers_who_read_the_same_one_loses() {
+    for (store, _dir) in stores() {
+        create(&store, &job("a")).await.unwrap();
+        let seen = read(&store, "a").await;
+        let mut first = store.txn();
+        first.update(&seen);
+        first.commit().await.unwrap();
+        let mut second = store.txn();
+        second.update(&seen).create(&job("b"));
+        assert!(matches!(second.commit().await, Err(Error::Conflict { .. })));
+        assert!(store.get::<Job>("default", "b").await.unwrap().is_none(), "all or nothing");
+    }
+}
+
+#[tokio::test]
+async fn a_released_object_goes_away_on_update() {
+    for (store, _dir) in stores() {
+        let mut held = job("a");
+        held.metadata.deletion_timestamp = Some(Time(jiff::Timestamp::UNIX_EPOCH));
+        held.metadata.finalizers = Some(vec!["hold".into()]);
+        create(&store, &held).await.unwrap();
+        let mut held = read(&store, "a").await;
+        held.remove_finalizer("hold");
+        let mut txn = store.txn();
+        txn.update(&held);
+        txn.commit().await.unwrap();
+        assert!(store.get::<Job>("default", "a").await.unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn lists_are_by_namespace_and_in_order() {
+    for (store, _dir) in stores() {
+        for name in ["b", "a", "c"] {
+            create(&store, &job(name)).await.unwrap();
+        }
+        let mut other = job("z");
+        other.metadata.namespace = Some("default2".into());
+        create(&store, &other).await.unwrap();
+        let (jobs, revision) = store.list::<Job>(Some("default")).await.unwrap();
+        let names: Vec<_> = jobs.iter().map(Object::name).collect();
+        assert_eq!((names, revision), (vec!["a", "b", "c"], 4));
+        assert_eq!(store.list::<Job>(None).await.unwrap().0.len(), 4);
+    }
+}
+
+#[tokio::test]
+async fn a_watch_sees_every_change_once_and_in_order() {
+    for (store, _dir) in stores() {
+        create(&store, &job("a")).await.unwrap();
+        let mut watch = store.watch(Kind::Job, 0);
+        create(&store, &job("b")).await.unwrap();
+        assert_eq!(watch.next().await.unwrap().key.name, "a");
+        assert_eq!(watch.next().await.unwrap().key.name, "b");
+        let seen = read(&store, "a").await;
+        let mut txn = store.txn();
+        txn.delete(&seen);
+        txn.commit().await.unwrap();
+        let gone = watch.next().await.unwrap();
+        assert!(gone.object::<Job>().unwrap().is_none());
+        assert_eq!(gone.previous::<Job>().unwrap().unwrap().name(), "a");
+    }
+}
+
+#[tokio::test]
+async fn a_watcher_that_lags_reads_the_history() {
+    let store = Store::in_memory().unwrap();
+    let mut watch = store.watch(Kind::Job, 0);
+    let count = 5_000;
+    for number in 0..count {
+        create(&store, &job(&format!("j{number}"))).await.unwrap();
+    }
+    for number in 0..count {
+        assert_eq!(watch.next().await.unwrap().key.name, format!("j{number}"));
+    }
+}
+
+#[tokio::test]
+async fn history_that_is_gone_is_told() {
+    let store = Store::in_memory().unwrap();
+    create(&store, &job("a")).await.unwrap();
+    for _ in 0..11_500 {
+        let mut txn = store.txn();
+        txn.put(&job("a"));
+        txn.commit().await.unwrap();
+    }
+    let late = store.watch(Kind::Job, 1).next().await;
+    assert!(matches!(late, Err(Error::Compacted { .. })), "{late:?}");
+}
+
+#[tokio::test]
+async fn writers_at_once_all_get_their_own_revision() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let jobs: Vec<_> = (0..100).map(|number| job(&format!("j{number}"))).collect();
+    let commits = jobs.iter().map(|job| create(&store, job));
+    let mut revisions: Vec<_> =
+        futures::future::join_all(commits).await.into_iter().map(Result::unwrap).collect();
+    revisions.sort_unstable();
+    assert_eq!(revisions, (1..=100).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_file_is_read_again_after_it_was_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    create(&Store::open(dir.path()).unwrap(), &job("a")).await.unwrap();
+    let again = Store::open(dir.path()).unwrap();
+    assert_eq!(read(&again, "a").await.metadata.resource_version.as_deref(), Some("1"));
+    assert_eq!(create(&again, &job("b")).await.unwrap(), 2);
+}
+
+#[test]
+fn a_file_of_a_newer_kiln_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(Store::open(dir.path()).unwrap());
+    let connection = rusqlite::Connection::open(dir.path().join("store.db")).unwrap();
+    connection.pragma_update(None, "user_version", 99).unwrap();
+    let refused = Store::open(dir.path()).unwrap_err();
+    assert!(refused.to_string().contains("use a newer kiln"), "{refused}");
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_named() {
+    let refused = Store::open(Path::new("/no/such/dir")).unwrap_err();
+    assert!(refused.to_string().contains("/no/such/dir/store.db"), "{refused}");
+}
