@@ -1,6 +1,8 @@
 //! Reads the tree and checks what no compiler does: who may import whom, that every file says what
 //! it owns, sizes, and words that do not belong.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

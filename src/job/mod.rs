@@ -4,6 +4,17 @@
 //! Must not know: the store, containerd, tokio, the clock. `now` is an argument; what is to be done
 //! is a [`Plan`]. The rules are those of https://kubernetes.io/docs/concepts/workloads/controllers/job/.
 
+mod backoff;
+#[cfg(test)]
+mod cases;
+mod conditions;
+mod manage;
+mod reconcile;
+mod tally;
+mod template;
+#[cfg(test)]
+mod testing;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,6 +22,8 @@ use k8s_openapi::api::batch::v1::JobStatus;
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::api::event::Note;
+
+pub use reconcile::reconcile;
 
 /// Marks a pod that is not yet counted in its Job's status.
 /// https://kubernetes.io/docs/concepts/workloads/controllers/job/#job-tracking-with-finalizers
@@ -59,4 +72,15 @@ pub struct Rules {
     pub backoff_max: Duration,
     /// Fail a Job whose pods cannot get an image for this long; `None`: wait forever.
     pub pull_deadline: Option<Duration>,
+}
+
+impl Default for Rules {
+    /// https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-backoff-failure-policy
+    fn default() -> Self {
+        Self {
+            backoff_first: Duration::from_secs(10),
+            backoff_max: Duration::from_secs(600),
+            pull_deadline: None,
+        }
+    }
 }

@@ -1,0 +1,154 @@
+//! How long a Job waits before it makes another pod.
+//!
+//! Owns: the failures since the last success, and how they are remembered. Must not know: limits.
+//! https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-backoff-failure-policy
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+
+use super::{Ledger, Rules};
+use crate::api;
+
+const PODS_CREATED: &str = "kiln/pods-created";
+const FAILURES: &str = "kiln/backoff-failures";
+const LAST_FAILURE: &str = "kiln/backoff-since";
+
+/// A finish time is stored in whole seconds: the pod may have ended this much later.
+const ROUNDED_OFF: Duration = Duration::from_secs(1);
+
+impl Ledger {
+    /// What the Job remembers; nothing, where that cannot be read.
+    #[must_use]
+    pub fn of(job: &Job) -> Self {
+        let text = |key| job.metadata.annotations.as_ref().and_then(|all| all.get(key));
+        Self {
+            pods_created: text(PODS_CREATED).and_then(|t| t.parse().ok()).unwrap_or(0),
+            failures: text(FAILURES).and_then(|t| t.parse().ok()).unwrap_or(0),
+            last_failure: text(LAST_FAILURE).and_then(|t| t.parse().ok()),
+        }
+    }
+
+    /// Makes the Job remember this. What is nothing leaves no annotation.
+    pub fn write(&self, job: &mut Job) {
+        let failures = (self.failures > 0).then(|| self.failures.to_string());
+        let created = (self.pods_created > 0).then(|| self.pods_created.to_string());
+        let values = [
+            (PODS_CREATED, created),
+            (FAILURES, failures),
+            (LAST_FAILURE, self.last_failure.map(|at| at.to_string())),
+        ];
+        if job.metadata.annotations.is_none() && values.iter().all(|(_, value)| value.is_none()) {
+            return;
+        }
+        let annotations = job.metadata.annotations.get_or_insert_default();
+        for (key, value) in values {
+            match value {
+                Some(value) => drop(annotations.insert(key.to_owned(), value)),
+                None => drop(annotations.remove(key)),
+            }
+        }
+    }
+
+    /// Takes in the pods that are counted now. A success forgets the failures up to it.
+    pub(super) fn count(&mut self, succeeded: &[&Pod], failed: &[&Pod], now: Timestamp) {
+        let success = succeeded.iter().map(|pod| finish_time(pod)).max();
+        if success.is_some() {
+            self.failures = 0;
+            self.last_failure = None;
+        }
+        let failures: Vec<Timestamp> = failed
+            .iter()
+            .map(|pod| finish_time(pod))
+            .filter(|at| success.is_none_or(|success| *at > success))
+            .collect();
+        if let Some(latest) = failures.iter().max() {
+            let count = u32::try_from(failures.len()).unwrap_or(u32::MAX);
+            self.failures = self.failures.saturating_add(count);
+            let latest = later(*latest, ROUNDED_OFF).min(now);
+            self.last_failure = Some(self.last_failure.map_or(latest, |before| before.max(latest)));
+        }
+    }
+
+    /// Until when no pod may be made, if there is such a time.
+    pub(super) fn holds_until(&self, rules: &Rules) -> Option<Timestamp> {
+        let doublings = self.failures.checked_sub(1)?;
+        let delay = rules.backoff_first.saturating_mul(2_u32.saturating_pow(doublings));
+        Some(later(self.last_failure?, delay.min(rules.backoff_max)))
+    }
+}
+
+/// When a pod ended: its last container's end; else when it stopped being ready; else when it was
+/// deleted; else when it was made.
+fn finish_time(pod: &Pod) -> Timestamp {
+    let containers = api::pod::containers(pod).len();
+    let ended = api::pod::container_statuses(pod)
+        .iter()
+        .filter(|s| s.state.as_ref().is_some_and(|state| state.terminated.is_some()))
+        .count();
+    let all_ended = containers > 0 && ended == containers;
+    let not_ready = || {
+        api::pod::condition(pod, "Ready")
+            .filter(|ready| ready.status == "False")
+            .and_then(|ready| ready.last_transition_time.as_ref().map(|t| t.0))
+    };
+    let deleted = || {
+        let at = pod.metadata.deletion_timestamp.as_ref()?.0;
+        let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or(0);
+        at.checked_sub(SignedDuration::from_secs(grace)).ok()
+    };
+    api::pod::finished_at(pod)
+        .filter(|_| all_ended)
+        .or_else(not_ready)
+        .or_else(deleted)
+        .or_else(|| pod.metadata.creation_timestamp.as_ref().map(|t| t.0))
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// `delay` after `at`, or the end of time.
+pub(super) fn later(at: Timestamp, delay: Duration) -> Timestamp {
+    SignedDuration::try_from(delay)
+        .ok()
+        .and_then(|delay| at.checked_add(delay).ok())
+        .unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::testing::{at, failed, succeeded};
+
+    #[test]
+    fn delays_are_10_20_40_80_160_320_600_600_seconds_and_a_success_resets_them() {
+        let (mut ledger, rules, mut delays) = (Ledger::default(), Rules::default(), Vec::new());
+        for n in 0..8 {
+            let end = at(1000 * n);
+            ledger.count(&[], &[&failed("p", end)], end);
+            delays.push(ledger.holds_until(&rules).unwrap().as_second() - end.as_second());
+        }
+        assert_eq!(delays, [10, 20, 40, 80, 160, 320, 600, 600]);
+        ledger.count(&[&succeeded("p", at(9000))], &[], at(9000));
+        assert_eq!(ledger.holds_until(&rules), None);
+    }
+
+    #[test]
+    fn a_failure_after_a_simultaneous_success_leaves_a_count_of_one() {
+        let mut ledger = Ledger { failures: 5, ..Ledger::default() };
+        let failures = [failed("a", at(10)), failed("b", at(11)), failed("c", at(12))];
+        let failures: Vec<&Pod> = failures.iter().collect();
+        ledger.count(&[&succeeded("d", at(11))], &failures, at(20));
+        assert_eq!(ledger.failures, 1);
+    }
+
+    #[test]
+    fn the_ledger_is_read_back_as_it_was_written() {
+        let mut job = Job::default();
+        let ledger = Ledger { pods_created: 7, failures: 2, last_failure: Some(at(12)) };
+        ledger.write(&mut job);
+        assert_eq!(Ledger::of(&job), ledger);
+        Ledger::default().write(&mut job);
+        assert_eq!(Ledger::of(&job), Ledger::default());
+    }
+}
