@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::{Job, JobCondition, JobSpec, JobStatus};
 
 /// When a Job is complete.
-/// https://kubernetes.io/docs/concepts/workloads/controllers/job/#parallel-jobs
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#parallel-jobs>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Completion {
     /// A work queue: complete when any pod succeeded and none runs any more.
@@ -48,13 +48,13 @@ pub fn parallelism(job: &Job) -> u32 {
 }
 
 /// How many failures the Job bears.
-/// https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-backoff-failure-policy
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-backoff-failure-policy>
 pub fn backoff_limit(job: &Job) -> u32 {
     spec(job).and_then(|s| s.backoff_limit).map_or(6, count)
 }
 
 /// How long the Job may be active, counted from its start.
-/// https://kubernetes.io/docs/concepts/workloads/controllers/job/#job-termination-and-cleanup
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#job-termination-and-cleanup>
 pub fn active_deadline(job: &Job) -> Option<Duration> {
     let seconds = spec(job)?.active_deadline_seconds?;
     Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
@@ -93,7 +93,7 @@ pub fn true_condition<'a>(job: &'a Job, kind: &str) -> Option<&'a JobCondition> 
 }
 
 /// Whether the Job is over, and how it ended.
-/// https://kubernetes.io/docs/concepts/workloads/controllers/job/#terminal-job-conditions
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#terminal-job-conditions>
 pub fn is_finished(job: &Job) -> Option<Finished> {
     if true_condition(job, "Complete").is_some() {
         Some(Finished::Complete)

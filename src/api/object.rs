@@ -88,7 +88,7 @@ pub trait Object:
 
     /// Whether nothing holds a deleted object any more. A pod is also held by the engine until its
     /// containers are gone, which it tells by a grace period of zero.
-    /// https://kubernetes.io/docs/concepts/overview/working-with-objects/finalizers/
+    /// <https://kubernetes.io/docs/concepts/overview/working-with-objects/finalizers/>
     fn is_released(&self) -> bool {
         let meta = self.meta();
         self.is_deleting()

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodCondition, 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 /// Where a pod is in its life.
-/// https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase
+/// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     Pending,
@@ -39,7 +39,7 @@ impl Phase {
 }
 
 /// What becomes of a container that exits.
-/// https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy
+/// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RestartPolicy {
     Always,
@@ -108,7 +108,7 @@ pub fn restarts(pod: &Pod) -> u32 {
 
 /// How long the containers have between the stop signal and the kill: what the deletion asks for,
 /// else what the spec does, else 30 s.
-/// https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination
+/// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination>
 pub fn grace_period(pod: &Pod) -> Duration {
     let asked = pod.metadata.deletion_grace_period_seconds;
     let own = spec(pod).and_then(|s| s.termination_grace_period_seconds);
@@ -137,7 +137,7 @@ pub fn finished_at(pod: &Pod) -> Option<Timestamp> {
 }
 
 /// The one owner that controls the pod.
-/// https://kubernetes.io/docs/concepts/overview/working-with-objects/owners-dependents/
+/// <https://kubernetes.io/docs/concepts/overview/working-with-objects/owners-dependents/>
 pub fn controller(pod: &Pod) -> Option<&OwnerReference> {
     pod.metadata.owner_references.iter().flatten().find(|o| o.controller == Some(true))
 }

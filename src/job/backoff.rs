@@ -1,7 +1,7 @@
 //! How long a Job waits before it makes another pod.
 //!
 //! Owns: the failures since the last success, and how they are remembered. Must not know: limits.
-//! https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-backoff-failure-policy
+//! <https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-backoff-failure-policy>
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The acceptance cases of https://kubernetes.io/docs/concepts/workloads/controllers/job/, in numbers of
+//! The acceptance cases of <https://kubernetes.io/docs/concepts/workloads/controllers/job/>, in numbers of
 //! pods.
 
 use k8s_openapi::api::batch::v1::Job;

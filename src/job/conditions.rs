@@ -2,7 +2,7 @@
 //!
 //! Owns: the conditions with their reasons and messages, and which of them is met. Must not know: how
 //! many pods run.
-//! https://kubernetes.io/docs/concepts/workloads/controllers/job/#terminal-job-conditions
+//! <https://kubernetes.io/docs/concepts/workloads/controllers/job/#terminal-job-conditions>
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::{Job, JobCondition, JobStatus};
@@ -100,7 +100,7 @@ impl Verdict {
 }
 
 /// Containers that restart in their pod count too, if the pod does not count as failed for it.
-/// https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-backoff-failure-policy
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-backoff-failure-policy>
 fn restarted_too_often(job: &Job, tally: &Tally<'_>) -> bool {
     let template = job.spec.as_ref().and_then(|spec| spec.template.spec.clone());
     let policy = restart_policy(&Pod { spec: template, ..Pod::default() });

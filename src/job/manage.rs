@@ -1,7 +1,7 @@
 //! How many pods a Job should have now.
 //!
 //! Owns: how many are wanted, and which go first. Must not know: how a Job ends.
-//! https://kubernetes.io/docs/concepts/workloads/controllers/job/#controlling-parallelism
+//! <https://kubernetes.io/docs/concepts/workloads/controllers/job/#controlling-parallelism>
 
 use std::cmp::Reverse;
 
@@ -30,7 +30,7 @@ pub(super) fn wanted(job: &Job, succeeded: u32, active: usize) -> usize {
 }
 
 /// The pods that go first when there are too many: those in which the least is lost.
-/// https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/#scaling-a-replicaset
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/#scaling-a-replicaset>
 pub(super) fn surplus<'a>(active: &[&'a Pod], wanted: usize) -> Vec<&'a Pod> {
     let mut ranked: Vec<&Pod> = active.to_vec();
     ranked.sort_by_key(|pod| rank(pod));

@@ -2,7 +2,7 @@
 //!
 //! Owns: how many pods a Job should have now, which of them count, and when the Job is over.
 //! Must not know: the store, containerd, tokio, the clock. `now` is an argument; what is to be done
-//! is a [`Plan`]. The rules are those of https://kubernetes.io/docs/concepts/workloads/controllers/job/.
+//! is a [`Plan`]. The rules are those of <https://kubernetes.io/docs/concepts/workloads/controllers/job/>.
 
 mod backoff;
 #[cfg(test)]
@@ -26,7 +26,7 @@ use crate::api::event::Note;
 pub use reconcile::reconcile;
 
 /// Marks a pod that is not yet counted in its Job's status.
-/// https://kubernetes.io/docs/concepts/workloads/controllers/job/#job-tracking-with-finalizers
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#job-tracking-with-finalizers>
 pub const TRACKING_FINALIZER: &str = "batch.kubernetes.io/job-tracking";
 
 /// What should happen to a Job and its pods next.
@@ -75,7 +75,7 @@ pub struct Rules {
 }
 
 impl Default for Rules {
-    /// https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-backoff-failure-policy
+    /// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-backoff-failure-policy>
     fn default() -> Self {
         Self {
             backoff_first: Duration::from_secs(10),

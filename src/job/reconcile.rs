@@ -1,7 +1,7 @@
 //! One look at a Job.
 //!
 //! Owns: the order in which the rules apply. Must not know: how a rule decides.
-//! https://kubernetes.io/docs/concepts/workloads/controllers/job/
+//! <https://kubernetes.io/docs/concepts/workloads/controllers/job/>
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::{Job, JobStatus, UncountedTerminatedPods};
@@ -17,7 +17,7 @@ use crate::api::object::Object;
 use crate::api::pod::{is_controlled_by, is_ready};
 
 /// What should happen to the Job now. `pods`: its pods that have not ended or are not counted yet.
-/// https://kubernetes.io/docs/concepts/workloads/controllers/job/
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/job/>
 #[must_use]
 pub fn reconcile(job: &Job, pods: &[&Pod], rules: &Rules, now: Timestamp) -> Plan {
     let mine: Vec<&Pod> =

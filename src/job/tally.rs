@@ -1,7 +1,7 @@
 //! Which pods of a Job run, end, and count.
 //!
 //! Owns: sorting the pods. Must not know: what follows from the numbers.
-//! https://kubernetes.io/docs/concepts/workloads/controllers/job/#job-tracking-with-finalizers
+//! <https://kubernetes.io/docs/concepts/workloads/controllers/job/#job-tracking-with-finalizers>
 
 use k8s_openapi::api::core::v1::Pod;
 

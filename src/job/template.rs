@@ -1,7 +1,7 @@
 //! The pods that a Job makes.
 //!
 //! Owns: their names, uids, labels, owner and finalizer. Must not know: how many are made.
-//! https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-template
+//! <https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-template>
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
@@ -66,7 +66,7 @@ fn owner(job: &Job) -> OwnerReference {
 }
 
 /// A container that has a limit and no request asks for the limit; on the pod only.
-/// https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/#requests-and-limits
+/// <https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/#requests-and-limits>
 fn request_what_is_limited(container: &mut Container) {
     let Some(resources) = &mut container.resources else { return };
     let Some(limits) = &resources.limits else { return };

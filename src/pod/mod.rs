@@ -3,7 +3,7 @@
 //! Owns: which container runs next, when it is restarted or stopped, and what the pod's status says.
 //! Must not know: the store, containerd, tokio, the clock. What the runtime sees is an argument,
 //! [`Observed`]; what is to be done is a [`Plan`]. The rules are those of
-//! https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/.
+//! <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/>.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -138,7 +138,7 @@ pub enum State {
 }
 
 /// Why a container could not even be created.
-/// https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#container-state-waiting
+/// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#container-state-waiting>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefusedReason {
     CreateContainerConfigError,
@@ -212,7 +212,7 @@ pub enum Operation {
     RemoveSandbox,
 }
 
-/// https://kubernetes.io/docs/concepts/containers/images/#image-pull-policy
+/// <https://kubernetes.io/docs/concepts/containers/images/#image-pull-policy>
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PullPolicy {
     Always,
