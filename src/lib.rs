@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod job;
+pub mod monitor;
 pub mod plan;
 pub mod pod;
 pub mod runtime;

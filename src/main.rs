@@ -1,3 +1,14 @@
 //! The `kiln` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+use kiln::monitor;
+
+fn main() -> ExitCode {
+    // Before anything else: a monitor must cost next to nothing.
+    let mut args = std::env::args_os().skip(1);
+    if args.next().is_some_and(|first| first == monitor::ARGUMENT) {
+        return monitor::main(args);
+    }
+    ExitCode::SUCCESS
+}
