@@ -5,6 +5,16 @@
 //! [`Observed`]; what is to be done is a [`Plan`]. The rules are those of
 //! <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/>.
 
+mod images;
+mod reconcile;
+mod restart;
+mod standing;
+mod status;
+mod timer;
+
+#[cfg(test)]
+mod cases;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
@@ -13,6 +23,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::PodStatus;
 
 use crate::api::event::Note;
+
+pub use reconcile::reconcile;
 
 /// What should happen to a pod next.
 pub type Plan = crate::plan::Plan<Action, Record>;
@@ -232,4 +244,17 @@ pub struct Rules {
     pub pull_backoff_max: Duration,
     /// The name of this host, for `spec.nodeName` and events.
     pub node_name: String,
+}
+
+impl Default for Rules {
+    /// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#container-restarts>
+    fn default() -> Self {
+        Self {
+            restart_backoff_first: Duration::from_secs(10),
+            restart_backoff_max: Duration::from_secs(300),
+            pull_backoff_first: Duration::from_secs(10),
+            pull_backoff_max: Duration::from_secs(300),
+            node_name: "localhost".to_owned(),
+        }
+    }
 }

@@ -1,0 +1,407 @@
+//! One look at a pod.
+//!
+//! Owns: what each container does next, and the order at the end of the pod. Must not know: how a
+//! status is worded, or how back-offs are computed.
+//! <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/>
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod, PodStatus};
+
+use super::images::{self, Fetch, fetch};
+use super::restart::restarts;
+use super::standing::{Member, Standing, members, restart_count, tells_end_of};
+use super::status::{self, Shown};
+use super::timer::{Alarm, backoff, later};
+use super::{
+    Action, Image, Ledger, Observed, Operation, Plan, Record, RefusedReason, Rules, Sandbox,
+    Signal, State,
+};
+use crate::api::event::Note;
+use crate::api::object::Object;
+use crate::api::pod::{Phase, active_deadline, grace_period, is_terminal, restart_policy};
+
+const DEADLINE_REASON: &str = "DeadlineExceeded";
+const DEADLINE_MESSAGE: &str = "Pod was active on the node longer than the specified deadline";
+
+/// A deletion is stored in whole seconds: its grace may end this much later.
+const ROUNDED_OFF: Duration = Duration::from_secs(1);
+
+/// What should happen to the pod now.
+/// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/>
+#[must_use]
+pub fn reconcile(pod: &Pod, observed: &Observed, rules: &Rules, now: Timestamp) -> Plan {
+    let stored = pod.status.clone().unwrap_or_default();
+    let look = Look {
+        pod,
+        observed,
+        rules,
+        now,
+        actions: Vec::new(),
+        alarm: Alarm::new(now),
+        ledger: Ledger::of(pod),
+    };
+    if is_terminal(pod) { look.clear(&stored) } else { look.work(stored) }
+}
+
+struct Look<'a> {
+    pod: &'a Pod,
+    observed: &'a Observed,
+    rules: &'a Rules,
+    now: Timestamp,
+    actions: Vec<Action>,
+    alarm: Alarm,
+    ledger: Ledger,
+}
+
+impl Look<'_> {
+    /// The pod has ended and its status tells how: nothing of it stays.
+    fn clear(mut self, stored: &PodStatus) -> Plan {
+        self.forget(stored, true);
+        let nothing_left = self.observed.containers.is_empty()
+            && self.observed.in_flight.iter().all(|op| matches!(op, Operation::RemoveSandbox));
+        if nothing_left {
+            if self.observed.sandbox != Sandbox::Absent {
+                self.actions.push(Action::RemoveSandbox);
+            } else if self.pod.is_deleting() {
+                self.actions.push(Action::ReleasePod);
+            }
+        }
+        self.plan(stored.clone())
+    }
+
+    fn work(mut self, mut stored: PodStatus) -> Plan {
+        self.check_deadline(&mut stored);
+        let late = stored.reason.as_deref() == Some(DEADLINE_REASON);
+        let stopping = late || self.pod.is_deleting();
+        let members = members(self.pod, &stored, self.observed, self.now);
+        let shown: Vec<Shown> =
+            members.iter().map(|member| self.next_of(member, stopping)).collect();
+        let statuses: Vec<ContainerStatus> = members
+            .iter()
+            .zip(&shown)
+            .map(|(member, shown)| status::container(member, shown, self.observed))
+            .collect();
+        for (member, next) in members.iter().zip(&statuses) {
+            self.tell_progress(member, next);
+        }
+        self.forget(&stored, stopping);
+        let phase = match self.stopped(stopping, &members) {
+            true => ended_phase(&statuses, late),
+            false => status::phase(self.pod, &statuses),
+        };
+        let status = status::assemble(&stored, statuses, phase, self.observed, self.now);
+        self.plan(status)
+    }
+
+    /// Whether a pod that is to stop has nothing left that runs, or is about to.
+    fn stopped(&self, stopping: bool, members: &[Member<'_>]) -> bool {
+        let runs = |member: &Member<'_>| matches!(member.standing, Standing::Running { .. });
+        let starts = |operation: &Operation| matches!(operation, Operation::Start(_));
+        stopping && !members.iter().any(runs) && !self.observed.in_flight.iter().any(starts)
+    }
+
+    /// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination>
+    fn check_deadline(&mut self, stored: &mut PodStatus) {
+        let Some(limit) = active_deadline(self.pod) else { return };
+        let since = stored.start_time.as_ref().map_or(self.now, |time| time.0);
+        let at = later(since, limit);
+        if at > self.now {
+            self.alarm.set(at);
+        } else if stored.reason.is_none() {
+            stored.reason = Some(DEADLINE_REASON.to_owned());
+            stored.message = Some(DEADLINE_MESSAGE.to_owned());
+            self.tell(Note::normal(DEADLINE_REASON, DEADLINE_MESSAGE));
+        }
+    }
+
+    /// What a container does next, and how it shows.
+    fn next_of(&mut self, member: &Member<'_>, stopping: bool) -> Shown {
+        match &member.standing {
+            Standing::Running { started_at } => {
+                if stopping {
+                    self.stop(member);
+                }
+                Shown::Running { started_at: *started_at }
+            }
+            Standing::Ended(end) => self.after(member, end, stopping),
+            Standing::Waiting if stopping => shown_before(member),
+            Standing::Waiting => self.start(member),
+            Standing::Refused { reason, message, at, failures } => {
+                let first = self.rules.restart_backoff_first;
+                let delay = backoff(*failures, first, self.rules.restart_backoff_max);
+                let due = later(*at, delay);
+                self.alarm.set(due);
+                if !stopping && due <= self.now {
+                    self.begin_start(member);
+                }
+                Shown::Waiting { reason: refused(*reason), message: Some(message.clone()) }
+            }
+        }
+    }
+
+    /// The stop signal, and after the grace period the kill.
+    /// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination>
+    fn stop(&mut self, member: &Member<'_>) {
+        let grace = grace_period(self.pod);
+        let sent = member.seen.and_then(|seen| seen.signalled);
+        let signal = match sent {
+            None if grace.is_zero() => Signal::Kill,
+            None => Signal::Stop,
+            Some((Signal::Kill, _)) => return,
+            Some((Signal::Stop, at)) => {
+                let own = later(at, grace);
+                let asked = self.pod.metadata.deletion_timestamp.as_ref();
+                let due = asked.map_or(own, |time| own.min(later(time.0, ROUNDED_OFF)));
+                if due > self.now {
+                    self.alarm.set(due);
+                    return;
+                }
+                Signal::Kill
+            }
+        };
+        let operation = Operation::Signal(member.instance(), signal);
+        if self.observed.in_flight.contains(&operation) {
+            return;
+        }
+        self.actions.push(Action::Signal { instance: member.instance(), signal });
+        if sent.is_none() {
+            let message = format!("Stopping container {}", member.name());
+            self.tell(Note::normal("Killing", message).about(member.name()));
+        }
+    }
+
+    /// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy>
+    fn after(
+        &mut self,
+        member: &Member<'_>,
+        end: &ContainerStateTerminated,
+        stopping: bool,
+    ) -> Shown {
+        if stopping || !restarts(restart_policy(self.pod), end) {
+            return Shown::Ended(end.clone());
+        }
+        let finished = member.finished_at().unwrap_or(self.now);
+        let delay = self.ledger.delay(member.name(), finished, self.rules);
+        let due = later(finished, delay);
+        if due <= self.now {
+            self.ledger.advance(member.name(), finished, self.rules, self.now);
+            return Shown::Again { end: end.clone() };
+        }
+        self.alarm.set(due);
+        let (pod, namespace, uid) = (self.pod.name(), self.pod.namespace(), self.pod.uid());
+        let name = member.name();
+        let message = format!(
+            "back-off {} restarting failed container={name} pod={pod}_{namespace}({uid})",
+            go_duration(delay)
+        );
+        if waiting_reason(member) != Some("CrashLoopBackOff") {
+            let text = format!(
+                "Back-off restarting failed container {name} in pod {pod}_{namespace}({uid})"
+            );
+            self.tell(Note::warning("BackOff", text).about(name));
+        }
+        Shown::BackOff { end: end.clone(), message }
+    }
+
+    /// Image, sandbox, container: whatever is missing first.
+    fn start(&mut self, member: &Member<'_>) -> Shown {
+        let creating = shown_before(member);
+        match fetch(member.image(), self.observed, self.rules, self.now) {
+            Fetch::Pulling { begin, failed } => {
+                if begin {
+                    self.pull(member);
+                }
+                match failed {
+                    Some(error) => waiting(images::reason(error), &error.message),
+                    None => creating,
+                }
+            }
+            Fetch::Failed { error, until } => {
+                until.into_iter().for_each(|at| self.alarm.set(at));
+                self.tell_failed_pull(member, images::reason(error), &error.message);
+                waiting(images::reason(error), &error.message)
+            }
+            Fetch::BackOff { error, until } => {
+                self.alarm.set(until);
+                let image = member.image();
+                let message = format!("Back-off pulling image \"{image}\": {}", error.message);
+                if waiting_reason(member) != Some("ImagePullBackOff") {
+                    let note =
+                        Note::normal("BackOff", format!("Back-off pulling image \"{image}\""));
+                    self.tell(note.about(member.name()));
+                    let note = Note::warning("Failed", "Error: ImagePullBackOff");
+                    self.tell(note.about(member.name()));
+                }
+                Shown::Waiting { reason: "ImagePullBackOff", message: Some(message) }
+            }
+            Fetch::Present { .. } => {
+                if self.sandbox_is_ready() {
+                    self.begin_start(member);
+                }
+                creating
+            }
+        }
+    }
+
+    fn pull(&mut self, member: &Member<'_>) {
+        let (image, policy) = (member.image().to_owned(), images::policy(member.spec));
+        let action = Action::Pull { image: image.clone(), policy };
+        if self.actions.contains(&action) {
+            return;
+        }
+        self.actions.push(action);
+        let note = Note::normal("Pulling", format!("Pulling image \"{image}\""));
+        self.tell(note.about(member.name()));
+        self.sandbox_is_ready();
+    }
+
+    fn tell_failed_pull(&mut self, member: &Member<'_>, reason: &'static str, message: &str) {
+        if waiting_reason(member) == Some(reason) {
+            return;
+        }
+        let text = format!("Failed to pull image \"{}\": {message}", member.image());
+        self.tell(Note::warning("Failed", text).about(member.name()));
+        self.tell(Note::warning("Failed", format!("Error: {reason}")).about(member.name()));
+    }
+
+    /// Asks for the sandbox where there is none.
+    fn sandbox_is_ready(&mut self) -> bool {
+        match &self.observed.sandbox {
+            Sandbox::Ready { .. } => return true,
+            Sandbox::Absent => {}
+            Sandbox::Failed { at, failures, message } => {
+                let first = self.rules.restart_backoff_first;
+                let delay = backoff(*failures, first, self.rules.restart_backoff_max);
+                let due = later(*at, delay);
+                if due > self.now {
+                    self.alarm.set(due);
+                    return false;
+                }
+                self.tell(Note::warning("FailedCreatePodSandBox", message.clone()));
+            }
+        }
+        let begun = self.observed.in_flight.contains(&Operation::CreateSandbox);
+        if !begun && !self.actions.contains(&Action::CreateSandbox) {
+            self.actions.push(Action::CreateSandbox);
+        }
+        false
+    }
+
+    /// An attempt starts only after the store tells of it; the first one needs no telling.
+    fn begin_start(&mut self, member: &Member<'_>) {
+        let instance = member.instance();
+        let stored = member.stored.map_or(0, restart_count);
+        if stored != member.attempt
+            || self.observed.in_flight.contains(&Operation::Start(instance.clone()))
+        {
+            return;
+        }
+        if let Some(Image::Present { note: Some(note), .. }) =
+            self.observed.images.get(member.image())
+        {
+            self.tell(Note::normal("Pulled", note.clone()).about(member.name()));
+        }
+        self.actions.push(Action::Start(instance));
+    }
+
+    /// Removes the instances whose end the stored status tells; `all`: also those that never ran.
+    fn forget(&mut self, stored: &PodStatus, all: bool) {
+        for (instance, known) in &self.observed.containers {
+            let told = stored
+                .container_statuses
+                .iter()
+                .flatten()
+                .filter(|status| status.name == instance.container)
+                .any(|status| tells_end_of(status, &super::standing::container_id(known)));
+            let over = match &known.state {
+                State::Exited(_) => told || is_terminal(self.pod),
+                State::Refused { .. } => all,
+                State::Running { .. } => false,
+            };
+            if over && !self.observed.in_flight.contains(&Operation::Remove(instance.clone())) {
+                self.actions.push(Action::Remove(instance.clone()));
+            }
+            if is_terminal(self.pod) && matches!(known.state, State::Running { .. }) {
+                let signal = Signal::Kill;
+                self.actions.push(Action::Signal { instance: instance.clone(), signal });
+            }
+        }
+    }
+
+    fn tell_progress(&mut self, member: &Member<'_>, next: &ContainerStatus) {
+        let runs = |status: &ContainerStatus| {
+            status.state.as_ref().is_some_and(|state| state.running.is_some())
+        };
+        let told = member.stored.is_some_and(|stored| stored.container_id == next.container_id);
+        if told || next.container_id.is_none() {
+            return;
+        }
+        let name = member.name();
+        self.tell(Note::normal("Created", format!("Created container: {name}")).about(name));
+        let start_error = match &member.standing {
+            Standing::Ended(end) => end.reason.as_deref() == Some("StartError"),
+            Standing::Waiting | Standing::Refused { .. } | Standing::Running { .. } => false,
+        };
+        if runs(next) || !start_error {
+            self.tell(Note::normal("Started", format!("Started container {name}")).about(name));
+        } else if let Some(message) = member.end().and_then(|end| end.message.clone()) {
+            self.tell(Note::warning("Failed", format!("Error: {message}")).about(name));
+        }
+    }
+
+    fn tell(&mut self, note: Note) {
+        self.actions.push(Action::Tell(note));
+    }
+
+    fn plan(self, status: PodStatus) -> Plan {
+        let record = Record { status, ledger: self.ledger };
+        Plan { actions: self.actions, record, wake_at: self.alarm.next() }
+    }
+}
+
+/// A pod that was told to stop succeeded only if every container did; one that was late failed.
+fn ended_phase(statuses: &[ContainerStatus], late: bool) -> Phase {
+    let succeeded = |status: &ContainerStatus| {
+        let end = status.state.as_ref().and_then(|state| state.terminated.as_ref());
+        end.is_some_and(|end| end.exit_code == 0)
+    };
+    if !late && statuses.iter().all(succeeded) { Phase::Succeeded } else { Phase::Failed }
+}
+
+/// A container that has nothing new to say.
+fn shown_before(member: &Member<'_>) -> Shown {
+    let stored = member.stored.and_then(|status| status.state.as_ref()?.waiting.clone());
+    let message = stored.as_ref().and_then(|waiting| waiting.message.clone());
+    let reason = stored.and_then(|waiting| waiting.reason);
+    match reason.as_deref() {
+        Some("RunContainerError") => Shown::Waiting { reason: "RunContainerError", message },
+        Some(_) | None => Shown::Waiting { reason: "ContainerCreating", message: None },
+    }
+}
+
+fn waiting(reason: &'static str, message: &str) -> Shown {
+    Shown::Waiting { reason, message: Some(message.to_owned()) }
+}
+
+fn waiting_reason<'a>(member: &Member<'a>) -> Option<&'a str> {
+    member.stored?.state.as_ref()?.waiting.as_ref()?.reason.as_deref()
+}
+
+fn refused(reason: RefusedReason) -> &'static str {
+    match reason {
+        RefusedReason::CreateContainerConfigError => "CreateContainerConfigError",
+        RefusedReason::CreateContainerError => "CreateContainerError",
+    }
+}
+
+/// `1m20s`, as the kubelet words it.
+fn go_duration(time: Duration) -> String {
+    let (minutes, seconds) = (time.as_secs() / 60, time.as_secs() % 60);
+    match (minutes, time.subsec_millis()) {
+        (0, 0) => format!("{seconds}s"),
+        (0, _) => format!("{}s", time.as_secs_f64()),
+        (_, _) => format!("{minutes}m{seconds}s"),
+    }
+}

@@ -1,0 +1,212 @@
+//! Where each container of a pod stands.
+//!
+//! Owns: bringing together what the stored status tells of a container and what is observed of it.
+//! Must not know: what is to be done about it.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{
+    Container as Wanted, ContainerStateTerminated, ContainerStatus, Pod, PodStatus,
+};
+
+use super::timer::whole;
+use super::{Cause, Container, Exit, Instance, Observed, Operation, RefusedReason, State};
+
+/// What the kubelet says of a container that it cannot find any more.
+const LOST: &str = "The container could not be located when the pod was terminated";
+
+/// A container of the pod, and where its current attempt stands.
+#[derive(Debug)]
+pub(super) struct Member<'a> {
+    pub(super) spec: &'a Wanted,
+    pub(super) stored: Option<&'a ContainerStatus>,
+    /// The current attempt: the restart count.
+    pub(super) attempt: u32,
+    pub(super) standing: Standing,
+    /// The current attempt, as far as it is observed.
+    pub(super) seen: Option<&'a Container>,
+}
+
+/// Where an attempt stands.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Standing {
+    /// Not started yet.
+    Waiting,
+    /// It could not be created; may be tried again.
+    Refused {
+        reason: RefusedReason,
+        message: String,
+        at: Timestamp,
+        failures: u32,
+    },
+    Running {
+        started_at: Timestamp,
+    },
+    Ended(ContainerStateTerminated),
+}
+
+impl<'a> Member<'a> {
+    fn new(
+        spec: &'a Wanted,
+        stored: Option<&'a ContainerStatus>,
+        observed: &'a Observed,
+        now: Timestamp,
+    ) -> Self {
+        let attempts = observed.containers.keys().filter(|known| known.container == spec.name);
+        let highest = attempts.map(|instance| instance.attempt).max().unwrap_or_default();
+        let attempt = stored.map_or(0, restart_count).max(highest);
+        let instance = Instance { container: spec.name.clone(), attempt };
+        let seen = observed.containers.get(&instance);
+        let starting = observed.in_flight.contains(&Operation::Start(instance));
+        let told = stored.filter(|status| restart_count(status) == attempt);
+        let standing = told
+            .and_then(told_end)
+            .map(|end| Standing::Ended(end.clone()))
+            .or_else(|| seen.map(observed_standing))
+            .or_else(|| {
+                let lost = told.filter(|_| !starting).and_then(|status| lost(status, now));
+                lost.map(Standing::Ended)
+            })
+            .unwrap_or(Standing::Waiting);
+        Self { spec, stored, attempt, standing, seen }
+    }
+
+    pub(super) fn name(&self) -> &'a str {
+        &self.spec.name
+    }
+
+    pub(super) fn instance(&self) -> Instance {
+        Instance { container: self.spec.name.clone(), attempt: self.attempt }
+    }
+
+    pub(super) fn image(&self) -> &'a str {
+        self.spec.image.as_deref().unwrap_or_default()
+    }
+
+    /// How the current attempt ended.
+    pub(super) fn end(&self) -> Option<&ContainerStateTerminated> {
+        match &self.standing {
+            Standing::Ended(end) => Some(end),
+            Standing::Waiting | Standing::Refused { .. } | Standing::Running { .. } => None,
+        }
+    }
+
+    /// How the attempt before the current one ended.
+    pub(super) fn last_end(&self) -> Option<&'a ContainerStateTerminated> {
+        let stored = self.stored?;
+        let last = last_end(stored)?;
+        // While a restart is put off, the last state is the end of the current attempt.
+        (self.end().is_none() || stored.container_id != last.container_id).then_some(last)
+    }
+
+    /// When the current attempt ended, as precisely as that is known.
+    pub(super) fn finished_at(&self) -> Option<Timestamp> {
+        let end = self.end()?;
+        if let Some(State::Exited(exit)) = self.seen.map(|seen| &seen.state) {
+            return Some(exit.finished_at);
+        }
+        end.finished_at.as_ref().map(|time| time.0)
+    }
+}
+
+/// The containers of a pod in their order.
+pub(super) fn members<'a>(
+    pod: &'a Pod,
+    stored: &'a PodStatus,
+    observed: &'a Observed,
+    now: Timestamp,
+) -> Vec<Member<'a>> {
+    let containers = crate::api::pod::containers(pod).iter().map(|container| {
+        let status = status_of(&container.name, stored.container_statuses.as_deref());
+        Member::new(container, status, observed, now)
+    });
+    containers.collect()
+}
+
+fn status_of<'a>(name: &str, all: Option<&'a [ContainerStatus]>) -> Option<&'a ContainerStatus> {
+    all?.iter().find(|status| status.name == name)
+}
+
+/// The id as a status spells it.
+pub(super) fn container_id(seen: &Container) -> String {
+    format!("containerd://{}", seen.id)
+}
+
+pub(super) fn restart_count(status: &ContainerStatus) -> u32 {
+    u32::try_from(status.restart_count).unwrap_or_default()
+}
+
+fn current_end(status: &ContainerStatus) -> Option<&ContainerStateTerminated> {
+    status.state.as_ref()?.terminated.as_ref()
+}
+
+fn last_end(status: &ContainerStatus) -> Option<&ContainerStateTerminated> {
+    status.last_state.as_ref()?.terminated.as_ref()
+}
+
+/// Whether a status tells how the container with this id ended.
+pub(super) fn tells_end_of(status: &ContainerStatus, id: &str) -> bool {
+    let mut ends = current_end(status).into_iter().chain(last_end(status));
+    ends.any(|end| end.container_id.as_deref() == Some(id))
+}
+
+/// The end of the current attempt, where the stored status tells it. A container that waits for its
+/// restart has moved the end to its last state, and keeps the id until the restart is granted.
+fn told_end(status: &ContainerStatus) -> Option<&ContainerStateTerminated> {
+    current_end(status).or_else(|| {
+        let last = last_end(status)?;
+        let waits = status.state.as_ref()?.waiting.is_some();
+        (waits && status.container_id.is_some() && status.container_id == last.container_id)
+            .then_some(last)
+    })
+}
+
+fn observed_standing(seen: &Container) -> Standing {
+    match &seen.state {
+        State::Refused { reason, message, at, failures } => Standing::Refused {
+            reason: *reason,
+            message: message.clone(),
+            at: *at,
+            failures: *failures,
+        },
+        State::Running { started_at } => Standing::Running { started_at: *started_at },
+        State::Exited(exit) => Standing::Ended(terminated(seen, exit)),
+    }
+}
+
+/// The end of a container that ran when the status was stored, and that nobody knows any more.
+fn lost(stored: &ContainerStatus, now: Timestamp) -> Option<ContainerStateTerminated> {
+    let running = stored.state.as_ref()?.running.as_ref()?;
+    Some(ContainerStateTerminated {
+        container_id: stored.container_id.clone(),
+        exit_code: 137,
+        reason: Some("ContainerStatusUnknown".to_owned()),
+        message: Some(LOST.to_owned()),
+        started_at: running.started_at.clone(),
+        finished_at: Some(whole(now)),
+        ..ContainerStateTerminated::default()
+    })
+}
+
+/// An end, as a status tells it.
+/// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#container-state-terminated>
+fn terminated(seen: &Container, exit: &Exit) -> ContainerStateTerminated {
+    let (reason, message) = match &exit.cause {
+        Cause::Program if exit.code == 0 => ("Completed", None),
+        Cause::Program => ("Error", None),
+        Cause::OomKilled => ("OOMKilled", None),
+        Cause::StartError { message } => ("StartError", Some(message.clone())),
+        Cause::Lost => ("ContainerStatusUnknown", Some(LOST.to_owned())),
+    };
+    // The runtime interface of Kubernetes tells a start that never was as the time zero.
+    let never_started = matches!(exit.cause, Cause::StartError { .. });
+    let started_at = exit.started_at.or_else(|| never_started.then_some(Timestamp::UNIX_EPOCH));
+    ContainerStateTerminated {
+        container_id: Some(container_id(seen)),
+        exit_code: exit.code,
+        reason: Some(reason.to_owned()),
+        message,
+        started_at: started_at.map(whole),
+        finished_at: Some(whole(exit.finished_at)),
+        ..ContainerStateTerminated::default()
+    }
+}

@@ -1,0 +1,203 @@
+//! What a pod's status says.
+//!
+//! Owns: the phase, the conditions and the status of each container. Must not know: what is to be
+//! done next.
+//! <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/>
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{
+    ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
+    ContainerStatus, Pod, PodCondition, PodIP, PodStatus,
+};
+
+use super::standing::{Member, container_id};
+use super::timer::whole;
+use super::{Image, Observed, Sandbox};
+use crate::api::pod::{Phase, RestartPolicy, restart_policy};
+
+/// What a container says of itself from now on.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Shown {
+    Waiting {
+        reason: &'static str,
+        message: Option<String>,
+    },
+    Running {
+        started_at: Timestamp,
+    },
+    Ended(ContainerStateTerminated),
+    /// It ended and runs again later: the end is its last state.
+    BackOff {
+        end: ContainerStateTerminated,
+        message: String,
+    },
+    /// It ended and runs again now, as the next attempt.
+    Again {
+        end: ContainerStateTerminated,
+    },
+}
+
+/// The status of a container that is shown like this.
+pub(super) fn container(
+    member: &Member<'_>,
+    shown: &Shown,
+    observed: &Observed,
+) -> ContainerStatus {
+    let stored = member.stored.cloned().unwrap_or_default();
+    let mut state = ContainerState::default();
+    let mut last = member.last_end().cloned();
+    let mut count = member.attempt;
+    let mut id = member.seen.filter(|seen| !seen.id.is_empty()).map(container_id);
+    if id.is_none() && count == super::standing::restart_count(&stored) {
+        id = stored.container_id.clone();
+    }
+    let mut waits = |reason: &str, message| {
+        state.waiting = Some(ContainerStateWaiting { reason: Some(reason.to_owned()), message });
+    };
+    match shown {
+        Shown::Waiting { reason, message } => waits(reason, message.clone()),
+        Shown::BackOff { end, message } => {
+            waits("CrashLoopBackOff", Some(message.clone()));
+            last = Some(end.clone());
+            id = end.container_id.clone();
+        }
+        Shown::Again { end } => {
+            let start_error = end.reason.as_deref() == Some("StartError");
+            let reason = if start_error { "RunContainerError" } else { "ContainerCreating" };
+            waits(reason, end.message.clone().filter(|_| start_error));
+            last = Some(end.clone());
+            count += 1;
+            id = None;
+        }
+        Shown::Running { started_at } => {
+            state.running = Some(ContainerStateRunning { started_at: Some(whole(*started_at)) });
+        }
+        Shown::Ended(end) => {
+            id = end.container_id.clone();
+            state.terminated = Some(end.clone());
+        }
+    }
+    let running = state.running.is_some();
+    let image = member.image().to_owned();
+    let seen_id = member.seen.map(|seen| seen.image_id.clone()).filter(|id| !id.is_empty());
+    let known_id = match observed.images.get(&image) {
+        Some(Image::Present { id, .. }) => Some(id.clone()),
+        Some(Image::Failed { .. }) | None => None,
+    };
+    ContainerStatus {
+        name: member.name().to_owned(),
+        image_id: seen_id.or(known_id).unwrap_or(stored.image_id),
+        image,
+        container_id: id,
+        ready: running,
+        started: Some(running),
+        restart_count: i32::try_from(count).unwrap_or(i32::MAX),
+        state: Some(state),
+        last_state: Some(ContainerState { terminated: last, ..ContainerState::default() }),
+        ..ContainerStatus::default()
+    }
+}
+
+/// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase>
+pub(super) fn phase(pod: &Pod, statuses: &[ContainerStatus]) -> Phase {
+    let (mut waiting, mut running, mut ended, mut succeeded) = (0, 0, 0, 0);
+    for status in statuses {
+        let state = status.state.clone().unwrap_or_default();
+        let last = status.last_state.as_ref().is_some_and(|last| last.terminated.is_some());
+        match (state.running, state.terminated) {
+            (Some(_), _) => running += 1,
+            (None, Some(end)) => {
+                ended += 1;
+                succeeded += usize::from(end.exit_code == 0);
+            }
+            (None, None) if last => ended += 1,
+            (None, None) => waiting += 1,
+        }
+    }
+    let policy = restart_policy(pod);
+    if waiting > 0 || statuses.is_empty() {
+        Phase::Pending
+    } else if running > 0 || policy == RestartPolicy::Always {
+        Phase::Running
+    } else if succeeded == ended {
+        Phase::Succeeded
+    } else if policy == RestartPolicy::Never {
+        Phase::Failed
+    } else {
+        Phase::Running
+    }
+}
+
+/// The status around those of the containers.
+pub(super) fn assemble(
+    stored: &PodStatus,
+    statuses: Vec<ContainerStatus>,
+    phase: Phase,
+    observed: &Observed,
+    now: Timestamp,
+) -> PodStatus {
+    let mut status = stored.clone();
+    status.phase = Some(phase.as_str().to_owned());
+    status.start_time.get_or_insert_with(|| whole(now));
+    status.container_statuses = Some(statuses);
+    if let Sandbox::Ready { ip: Some(ip) } = &observed.sandbox {
+        status.pod_ip = Some(ip.clone());
+        status.pod_ips = Some(vec![PodIP { ip: ip.clone() }]);
+    }
+    status.conditions = Some(conditions(&status, phase, observed, now));
+    status
+}
+
+/// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-conditions>
+fn conditions(
+    status: &PodStatus,
+    phase: Phase,
+    observed: &Observed,
+    now: Timestamp,
+) -> Vec<PodCondition> {
+    let unready: Vec<&str> = status
+        .container_statuses
+        .iter()
+        .flatten()
+        .filter(|container| !container.ready)
+        .map(|container| container.name.as_str())
+        .collect();
+    let ready = match (phase, unready.is_empty()) {
+        (Phase::Succeeded, _) => (false, Some("PodCompleted"), None),
+        (Phase::Failed, _) => (false, Some("PodFailed"), None),
+        (_, true) => (true, None, None),
+        (_, false) => {
+            let message = format!("containers with unready status: [{}]", unready.join(" "));
+            (false, Some("ContainersNotReady"), Some(message))
+        }
+    };
+    let sandbox = matches!(observed.sandbox, Sandbox::Ready { .. }) && !phase.is_terminal();
+    let completed = (phase == Phase::Succeeded).then_some("PodCompleted");
+    let all = [
+        ("PodReadyToStartContainers", (sandbox, None, None)),
+        ("Initialized", (true, completed, None)),
+        ("Ready", ready.clone()),
+        ("ContainersReady", ready),
+        ("PodScheduled", (true, None, None)),
+    ];
+    let stored = status.conditions.clone().unwrap_or_default();
+    let mut conditions: Vec<PodCondition> = stored
+        .iter()
+        .filter(|condition| all.iter().all(|(kind, _)| condition.type_ != *kind))
+        .cloned()
+        .collect();
+    conditions.extend(all.into_iter().map(|(kind, (is_true, reason, message))| {
+        let is = if is_true { "True" } else { "False" };
+        let before = stored.iter().find(|c| c.type_ == kind && c.status == is);
+        PodCondition {
+            type_: kind.to_owned(),
+            status: is.to_owned(),
+            reason: reason.map(str::to_owned),
+            message,
+            last_transition_time: before
+                .map_or_else(|| Some(whole(now)), |c| c.last_transition_time.clone()),
+            ..PodCondition::default()
+        }
+    }));
+    conditions
+}
