@@ -3,6 +3,8 @@
 //! Owns: everything that touches containerd, registries, cgroups, namespaces and log files.
 //! Must not know: Jobs, the store, the engine, or why something is to be done.
 
+pub mod fake;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;

@@ -1,0 +1,375 @@
+//! What the engine holds in memory of the store: the objects that are not finished.
+//!
+//! Owns: following the store, waking whoever looks at what changed, and letting go of what is over.
+//! Must not know: what anybody does about a change.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::Shared;
+use super::queue::Queue;
+use crate::api::job::is_finished;
+use crate::api::object::{Key, Kind, Object};
+use crate::api::pod::is_terminal;
+use crate::job::TRACKING_FINALIZER;
+use crate::store::{self, Change, Revision};
+
+/// How long to wait before the store is asked again after it failed.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The unfinished objects.
+#[derive(Debug)]
+pub(super) struct Cache {
+    state: Mutex<State>,
+    /// Some Job is due.
+    pub(super) jobs_due: Notify,
+    /// Some pod has no worker yet.
+    pub(super) pods_due: Notify,
+    /// Some Job is gone, and its pods may not be.
+    pub(super) orphans_due: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The store was read once; before that nothing is known to be gone.
+    filled: bool,
+    jobs: BTreeMap<Key, Arc<Job>>,
+    pods: BTreeMap<String, Entry>,
+    /// The uids of a Job's pods, by the Job's uid.
+    of_job: BTreeMap<String, BTreeSet<String>>,
+    /// Up to where each kind was followed.
+    seen: BTreeMap<Kind, u64>,
+    queue: Queue<Key>,
+    /// Pods that need a worker.
+    born: VecDeque<String>,
+    /// Jobs that are gone: namespace and uid.
+    orphaned: VecDeque<(String, String)>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    pod: Arc<Pod>,
+    /// Tells the pod's worker of changes; `None` when the pod is gone. Absent: there is no worker.
+    worker: Option<watch::Sender<Option<Arc<Pod>>>>,
+}
+
+/// A pod and the news of it.
+pub(super) type Subscription = (Arc<Pod>, watch::Receiver<Option<Arc<Pod>>>);
+
+impl Cache {
+    pub(super) fn new() -> Self {
+        Self {
+            state: Mutex::new(State {
+                filled: false,
+                jobs: BTreeMap::new(),
+                pods: BTreeMap::new(),
+                of_job: BTreeMap::new(),
+                seen: BTreeMap::new(),
+                queue: Queue::new(),
+                born: VecDeque::new(),
+                orphaned: VecDeque::new(),
+            }),
+            jobs_due: Notify::new(),
+            pods_due: Notify::new(),
+            orphans_due: Notify::new(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Works with the queue of Jobs to look at.
+    pub(super) fn queue<T>(&self, work: impl FnOnce(&mut Queue<Key>) -> T) -> T {
+        work(&mut self.state().queue)
+    }
+
+    /// A Job and those of its pods that are not finished, or not counted yet, by creation.
+    pub(super) fn job(&self, key: &Key) -> Option<(Arc<Job>, Vec<Arc<Pod>>)> {
+        let state = self.state();
+        let job = state.jobs.get(key)?;
+        let uids = state.of_job.get(job.uid()).into_iter().flatten();
+        let pods = uids.filter_map(|uid| state.pods.get(uid)).map(|entry| Arc::clone(&entry.pod));
+        Some((Arc::clone(job), pods.filter(|pod| concerns_its_job(pod)).collect()))
+    }
+
+    /// The next pod without a worker: from now on it has one.
+    pub(super) fn adopt(&self) -> Option<Subscription> {
+        let mut state = self.state();
+        while let Some(uid) = state.born.pop_front() {
+            let Some(entry) = state.pods.get_mut(&uid) else { continue };
+            if entry.worker.is_some() {
+                continue;
+            }
+            let news = watch::Sender::new(Some(Arc::clone(&entry.pod)));
+            let subscription = (Arc::clone(&entry.pod), news.subscribe());
+            entry.worker = Some(news);
+            return Some(subscription);
+        }
+        None
+    }
+
+    /// Gives the pod's worker leave to end, unless there is news that it did not see.
+    pub(super) fn retire(&self, pod: &Pod) -> bool {
+        let mut state = self.state();
+        let Some(entry) = state.pods.get_mut(pod.uid()) else { return true };
+        if revision(&*entry.pod) > revision(pod) {
+            return false;
+        }
+        entry.worker = None;
+        if !is_held(&entry.pod) {
+            state.forget(pod.uid());
+        }
+        true
+    }
+
+    /// The pod's worker broke: it needs another one.
+    pub(super) fn abandon(&self, uid: &str) {
+        let mut state = self.state();
+        if let Some(entry) = state.pods.get_mut(uid) {
+            entry.worker = None;
+            state.born.push_back(uid.to_owned());
+            self.pods_due.notify_one();
+        }
+    }
+
+    /// Takes in a pod that is not held although something of it may be left on the host.
+    pub(super) fn recall(&self, pod: Pod) {
+        self.put_pod(&mut self.state(), pod);
+    }
+
+    /// The uids of all pods that may have something on the host. `None`: not known yet.
+    pub(super) fn live(&self) -> Option<BTreeSet<String>> {
+        let state = self.state();
+        state.filled.then(|| state.pods.keys().cloned().collect())
+    }
+
+    pub(super) fn next_orphaned(&self) -> Option<(String, String)> {
+        self.state().orphaned.pop_front()
+    }
+
+    pub(super) fn orphaned(&self, namespace: String, job_uid: String) {
+        self.state().orphaned.push_back((namespace, job_uid));
+        self.orphans_due.notify_one();
+    }
+
+    /// Takes in a Job as this engine just committed it, unless the watch was faster.
+    pub(super) fn committed_job(&self, job: Job) {
+        let mut state = self.state();
+        if revision(&job) > state.seen.get(&Kind::Job).copied().unwrap_or(0) && !job.is_released() {
+            self.put_job(&mut state, job);
+        }
+    }
+
+    /// The same for a pod.
+    pub(super) fn committed_pod(&self, pod: Pod) {
+        let mut state = self.state();
+        if revision(&pod) > state.seen.get(&Kind::Pod).copied().unwrap_or(0) && !pod.is_released() {
+            self.put_pod(&mut state, pod);
+        }
+    }
+
+    fn put_job(&self, state: &mut State, job: Job) {
+        let key = job.key();
+        if state.jobs.get(&key).is_some_and(|held| revision(&**held) >= revision(&job)) {
+            return;
+        }
+        if is_finished(&job).is_some() && !job.is_deleting() {
+            state.jobs.remove(&key);
+            return;
+        }
+        state.jobs.insert(key.clone(), Arc::new(job));
+        state.queue.wake(&key);
+        self.jobs_due.notify_one();
+    }
+
+    fn put_pod(&self, state: &mut State, pod: Pod) {
+        let uid = pod.uid().to_owned();
+        let pod = Arc::new(pod);
+        match state.pods.get_mut(&uid) {
+            Some(entry) if revision(&*entry.pod) >= revision(&*pod) => return,
+            Some(entry) => {
+                entry.pod = Arc::clone(&pod);
+                if let Some(worker) = &entry.worker {
+                    worker.send_replace(Some(Arc::clone(&pod)));
+                } else if !is_held(&pod) {
+                    state.forget(&uid);
+                }
+            }
+            None if is_held(&pod) => {
+                if let Some(owner) = owner(&pod) {
+                    state.of_job.entry(owner.uid.clone()).or_default().insert(uid.clone());
+                }
+                state.pods.insert(uid.clone(), Entry { pod: Arc::clone(&pod), worker: None });
+            }
+            None => {}
+        }
+        let needs_worker = |entry: &Entry| entry.worker.is_none() && needs_worker(&entry.pod);
+        if state.pods.get(&uid).is_some_and(needs_worker) {
+            state.born.push_back(uid);
+            self.pods_due.notify_one();
+        }
+        self.wake_owner(state, &pod);
+    }
+
+    fn wake_owner(&self, state: &mut State, pod: &Pod) {
+        let Some(owner) = owner(pod) else { return };
+        let key = Key::new(Kind::Job, pod.namespace(), owner.name.as_str());
+        if state.jobs.get(&key).is_some_and(|job| job.uid() == owner.uid) {
+            state.queue.wake(&key);
+            self.jobs_due.notify_one();
+        }
+    }
+
+    fn delete_job(&self, state: &mut State, key: &Key, job: Option<&Job>) {
+        let held = state.jobs.remove(key);
+        let Some(uid) = job.or(held.as_deref()).map(|job| job.uid().to_owned()) else { return };
+        state.orphaned.push_back((key.namespace.clone(), uid));
+        self.orphans_due.notify_one();
+    }
+
+    fn delete_pod(&self, state: &mut State, pod: &Pod) {
+        state.forget(pod.uid());
+        self.wake_owner(state, pod);
+    }
+
+    fn apply(&self, kind: Kind, change: &Change) -> Result<(), store::Error> {
+        let mut state = self.state();
+        state.seen.insert(kind, change.revision);
+        match kind {
+            Kind::Job => match change.object()? {
+                Some(job) => self.put_job(&mut state, job),
+                None => self.delete_job(&mut state, &change.key, change.previous()?.as_ref()),
+            },
+            Kind::Pod => match (change.object()?, change.previous()?) {
+                (Some(pod), _) => self.put_pod(&mut state, pod),
+                (None, Some(pod)) => self.delete_pod(&mut state, &pod),
+                (None, None) => {}
+            },
+            Kind::Event => {}
+        }
+        Ok(())
+    }
+
+    /// Replaces everything by what the store has now.
+    fn fill(&self, jobs: (Vec<Job>, Revision), pods: (Vec<Pod>, Revision)) {
+        let mut state = self.state();
+        let job_uids: BTreeSet<String> = jobs.0.iter().map(|job| job.uid().to_owned()).collect();
+        let pod_uids: BTreeSet<String> = pods.0.iter().map(|pod| pod.uid().to_owned()).collect();
+        state.jobs.retain(|_, job| job_uids.contains(job.uid()));
+        let gone: Vec<String> =
+            state.pods.keys().filter(|uid| !pod_uids.contains(*uid)).cloned().collect();
+        gone.iter().for_each(|uid| state.forget(uid));
+        state.seen.insert(Kind::Job, jobs.1);
+        state.seen.insert(Kind::Pod, pods.1);
+        let mut orphaned = BTreeSet::new();
+        for pod in pods.0 {
+            if let Some(owner) = owner(&pod).filter(|owner| !job_uids.contains(&owner.uid)) {
+                orphaned.insert((pod.namespace().to_owned(), owner.uid.clone()));
+            }
+            self.put_pod(&mut state, pod);
+        }
+        for job in jobs.0 {
+            self.put_job(&mut state, job);
+        }
+        state.orphaned.extend(orphaned);
+        state.filled = true;
+        self.pods_due.notify_one();
+        self.orphans_due.notify_one();
+    }
+}
+
+impl State {
+    /// Lets go of a pod and tells its worker that it is gone.
+    fn forget(&mut self, uid: &str) {
+        let Some(entry) = self.pods.remove(uid) else { return };
+        if let Some(worker) = &entry.worker {
+            worker.send_replace(None);
+        }
+        let Some(owner) = owner(&entry.pod) else { return };
+        if let Some(pods) = self.of_job.get_mut(&owner.uid) {
+            pods.remove(uid);
+            if pods.is_empty() {
+                self.of_job.remove(&owner.uid);
+            }
+        }
+    }
+}
+
+/// Follows the store until it is told to stop.
+pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
+    loop {
+        let followed = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            followed = follow(&shared) => followed,
+        };
+        match followed {
+            Ok(()) => debug!("the watch fell behind: reading the store again"),
+            Err(error) => {
+                warn!(error = %error, "cannot follow the store");
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return,
+                    () = shared.clock.sleep(RETRY) => {}
+                }
+            }
+        }
+    }
+}
+
+/// Reads everything, then follows the changes until a watch ends. Cancel-safe: nothing is taken from a
+/// watch that is not applied before the next wait.
+async fn follow(shared: &Shared) -> Result<(), store::Error> {
+    // Pods first: a Job that is read later than its pods is never taken for gone.
+    let pods = shared.store.list::<Pod>(None).await?;
+    let jobs = shared.store.list::<Job>(None).await?;
+    let mut pod_changes = shared.store.watch(Kind::Pod, pods.1);
+    let mut job_changes = shared.store.watch(Kind::Job, jobs.1);
+    shared.cache.fill(jobs, pods);
+    loop {
+        let (kind, change) = tokio::select! {
+            biased;
+            change = pod_changes.next() => (Kind::Pod, change),
+            change = job_changes.next() => (Kind::Job, change),
+        };
+        let change = match change {
+            Ok(change) => change,
+            Err(store::Error::Compacted { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        shared.cache.apply(kind, &change)?;
+    }
+}
+
+/// The revision at which an object was written, for comparing two values of one object.
+pub(super) fn revision<O: Object>(object: &O) -> u64 {
+    object.meta().resource_version.as_deref().and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// The Job that a pod belongs to.
+pub(super) fn owner(
+    pod: &Pod,
+) -> Option<&k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference> {
+    let owners = pod.metadata.owner_references.iter().flatten();
+    owners.into_iter().find(|owner| owner.controller == Some(true) && owner.kind == "Job")
+}
+
+fn concerns_its_job(pod: &Pod) -> bool {
+    !is_terminal(pod) || pod.has_finalizer(TRACKING_FINALIZER)
+}
+
+fn needs_worker(pod: &Pod) -> bool {
+    !is_terminal(pod) || pod.is_deleting()
+}
+
+fn is_held(pod: &Pod) -> bool {
+    concerns_its_job(pod) || needs_worker(pod)
+}

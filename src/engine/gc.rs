@@ -1,0 +1,135 @@
+//! What goes when something else is gone.
+//!
+//! Owns: the pods of Jobs that were deleted, leftovers on the host, Events past their time. Must not
+//! know: why a Job was deleted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Event, Pod};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::Shared;
+use super::clock::later;
+use super::jobs::mark_deleted;
+use crate::api::object::Object;
+use crate::api::pod::is_controlled_by;
+use crate::job::TRACKING_FINALIZER;
+use crate::store;
+
+/// Holds a deleted Job until its pods are gone.
+/// <https://kubernetes.io/docs/concepts/architecture/garbage-collection/#foreground-deletion>
+const FOREGROUND_FINALIZER: &str = "foregroundDeletion";
+
+/// How long an Event is kept after it was last told, as an API server does.
+const EVENT_LIFETIME: Duration = Duration::from_hours(1);
+/// How long to wait after the store failed.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Deletes the pods of Jobs that are gone.
+pub(super) async fn run_orphans(shared: Arc<Shared>, stop: CancellationToken) {
+    loop {
+        while let Some((namespace, uid)) = shared.cache.next_orphaned() {
+            if let Err(error) = delete_pods(&shared, &namespace, &uid).await {
+                warn!(%error, "cannot delete the pods of a Job that is gone");
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return,
+                    () = shared.clock.sleep(RETRY) => {}
+                }
+                shared.cache.orphaned(namespace, uid);
+            }
+        }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = shared.cache.orphans_due.notified() => {}
+        }
+    }
+}
+
+/// A Job that is deleted in the foreground goes after its pods.
+pub(super) async fn take_down(shared: &Shared, job: &Job) -> Result<(), store::Error> {
+    if !job.has_finalizer(FOREGROUND_FINALIZER) {
+        return Ok(());
+    }
+    if delete_pods(shared, job.namespace(), job.uid()).await? > 0 {
+        return Ok(());
+    }
+    let Some(mut job) = shared.store.get::<Job>(job.namespace(), job.name()).await? else {
+        return Ok(());
+    };
+    job.remove_finalizer(FOREGROUND_FINALIZER);
+    let mut txn = shared.store.txn();
+    txn.update(&job);
+    txn.commit().await.map(drop)
+}
+
+/// Marks all pods of a Job as deleted and lets them go. Answers how many there still are.
+async fn delete_pods(shared: &Shared, namespace: &str, uid: &str) -> Result<usize, store::Error> {
+    let (pods, _) = shared.store.list::<Pod>(Some(namespace)).await?;
+    let mut left = 0;
+    for pod in pods.into_iter().filter(|pod| is_controlled_by(pod, uid)) {
+        left += 1;
+        let mut next = pod.clone();
+        mark_deleted(&mut next, shared.clock.now());
+        next.remove_finalizer(TRACKING_FINALIZER);
+        if next == pod {
+            continue;
+        }
+        let mut txn = shared.store.txn();
+        txn.update(&next);
+        txn.commit().await?;
+    }
+    Ok(left)
+}
+
+/// Looks for what stands on the host without a pod, at the start and then at times.
+pub(super) async fn run_sweeps(shared: Arc<Shared>, stop: CancellationToken) {
+    loop {
+        let swept = sweep(&shared).await;
+        if let Err(error) = forget_events(&shared).await {
+            warn!(%error, "cannot delete old Events");
+        }
+        let pause = if swept { shared.settings.sweep_every } else { RETRY };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = shared.clock.sleep(pause) => {}
+        }
+    }
+}
+
+async fn sweep(shared: &Shared) -> bool {
+    let _no_births = shared.births.write().await;
+    let Some(live) = shared.cache.live() else { return false };
+    match shared.runtime.sweep(&live).await {
+        Ok(removed) => {
+            removed.iter().for_each(|line| info!("removed what no pod has: {line}"));
+            true
+        }
+        Err(error) => {
+            warn!(%error, "cannot look for leftovers");
+            false
+        }
+    }
+}
+
+async fn forget_events(shared: &Shared) -> Result<(), store::Error> {
+    let now = shared.clock.now();
+    let (events, _) = shared.store.list::<Event>(None).await?;
+    let mut txn = shared.store.txn();
+    for event in &events {
+        let told = event.last_timestamp.as_ref().or(event.metadata.creation_timestamp.as_ref());
+        if told.is_some_and(|time| later(time.0, EVENT_LIFETIME) <= now) {
+            txn.delete(event);
+        }
+    }
+    match txn.commit().await {
+        // It was told again meanwhile.
+        Ok(_) | Err(store::Error::Conflict { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}

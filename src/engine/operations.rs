@@ -1,0 +1,280 @@
+//! What a pod's worker has begun and what came of it.
+//!
+//! Owns: carrying out the actions of a pod that take time, within the engine's bounds, and turning
+//! their ends into facts. Must not know: what is to be done next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tracing::{Instrument, debug_span};
+
+use super::Shared;
+use super::clock::later;
+use crate::pod::{
+    Action, Container, Exit, Image, Instance, Observed, Operation, Sandbox, Signal, State,
+};
+use crate::runtime::{self, PullError, Pulled, StartError};
+
+/// How long an operation that failed for a reason of the moment waits; doubles with each failure.
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+/// Where the doubling ends.
+const RETRY_MAX: Duration = Duration::from_secs(5);
+
+/// What runs in a worker.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Task {
+    /// Something that was begun and ends by itself.
+    Operation(Operation),
+    /// A wait for the end of an instance.
+    Wait(Instance),
+}
+
+/// What became of a task.
+#[derive(Debug)]
+pub(super) enum Fact {
+    Pulled {
+        image: String,
+        result: Result<Pulled, PullError>,
+    },
+    SandboxMade(Result<Option<String>, runtime::Error>),
+    Started(Instance, Result<Container, StartError>),
+    Exited(Instance, Exit),
+    Signalled {
+        instance: Instance,
+        signal: Signal,
+        at: Timestamp,
+        result: Result<(), runtime::Error>,
+    },
+    Removed(Instance, Result<(), runtime::Error>),
+    SandboxRemoved(Result<(), runtime::Error>),
+    /// The engine stops: it was not begun.
+    NotBegun,
+}
+
+/// When an operation may be tried again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Retry {
+    failures: u32,
+    pub(super) at: Timestamp,
+}
+
+impl Retry {
+    pub(super) fn after(before: Option<Self>, now: Timestamp) -> Self {
+        let failures = before.map_or(0, |retry| retry.failures).saturating_add(1);
+        let doubled = RETRY_FIRST.saturating_mul(2u32.saturating_pow(failures - 1));
+        Self { failures, at: later(now, doubled.min(RETRY_MAX)) }
+    }
+}
+
+/// The operation that an action begins; `None` for what is only written.
+pub(super) fn operation(action: &Action) -> Option<Operation> {
+    match action {
+        Action::Pull { image, .. } => Some(Operation::Pull(image.clone())),
+        Action::CreateSandbox => Some(Operation::CreateSandbox),
+        Action::Start(instance) => Some(Operation::Start(instance.clone())),
+        Action::Signal { instance, signal } => Some(Operation::Signal(instance.clone(), *signal)),
+        Action::Remove(instance) => Some(Operation::Remove(instance.clone())),
+        Action::RemoveSandbox => Some(Operation::RemoveSandbox),
+        Action::ReleasePod | Action::Tell(_) => None,
+    }
+}
+
+/// Whether an action does no harm before the record that comes with it is stored: what it leaves on
+/// the host is found again under the pod's names, and no exit is forgotten by it.
+pub(super) fn may_precede_the_record(action: &Action) -> bool {
+    match action {
+        Action::Pull { .. } | Action::CreateSandbox | Action::Signal { .. } => true,
+        Action::Start(instance) => instance.attempt == 0,
+        Action::Remove(_) | Action::RemoveSandbox | Action::ReleasePod | Action::Tell(_) => false,
+    }
+}
+
+/// Carries an action out.
+pub(super) async fn perform(shared: Arc<Shared>, pod: Arc<Pod>, action: Action) -> Fact {
+    let span = debug_span!("operation", action = ?action);
+    async move {
+        let (runtime, now) = (&shared.runtime, shared.clock.now());
+        match action {
+            Action::Pull { image, policy } => {
+                let result = runtime.pull(&image, policy).await;
+                Fact::Pulled { image, result }
+            }
+            Action::CreateSandbox => {
+                let Some(_turn) = turn(&shared.starts).await else { return Fact::NotBegun };
+                Fact::SandboxMade(runtime.create_sandbox(&pod).await)
+            }
+            Action::Start(instance) => {
+                let Some(_turn) = turn(&shared.starts).await else { return Fact::NotBegun };
+                let result = runtime.start(&pod, &instance).await;
+                Fact::Started(instance, result)
+            }
+            Action::Signal { instance, signal } => {
+                let result = runtime.signal(&pod, &instance, signal).await;
+                Fact::Signalled { instance, signal, at: now, result }
+            }
+            Action::Remove(instance) => {
+                let Some(_turn) = turn(&shared.removals).await else { return Fact::NotBegun };
+                let result = runtime.remove(&pod, &instance).await;
+                Fact::Removed(instance, result)
+            }
+            Action::RemoveSandbox => {
+                let Some(_turn) = turn(&shared.removals).await else { return Fact::NotBegun };
+                let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+                Fact::SandboxRemoved(runtime.remove_sandbox(uid).await)
+            }
+            Action::ReleasePod | Action::Tell(_) => Fact::NotBegun,
+        }
+    }
+    .instrument(span)
+    .await
+}
+
+/// Waits for an instance to end.
+pub(super) async fn wait(shared: Arc<Shared>, pod: Arc<Pod>, instance: Instance) -> Fact {
+    let exit = shared.runtime.wait(&pod, &instance).await;
+    Fact::Exited(instance, exit)
+}
+
+/// `None` once the engine stops.
+async fn turn(semaphore: &Semaphore) -> Option<SemaphorePermit<'_>> {
+    semaphore.acquire().await.ok()
+}
+
+/// Adds a fact to what is known. Answers why the operation is to be tried again soon, if so.
+pub(super) fn learn(
+    observed: &mut Observed,
+    pod: &Pod,
+    fact: Fact,
+    now: Timestamp,
+) -> Result<(), String> {
+    match fact {
+        Fact::NotBegun => Ok(()),
+        Fact::Pulled { image, result } => learn_image(observed, image, result, now),
+        Fact::SandboxMade(Ok(ip)) => {
+            observed.sandbox = Sandbox::Ready { ip };
+            Ok(())
+        }
+        Fact::SandboxMade(Err(runtime::Error::Failed { attempt, message })) => {
+            let failures = match observed.sandbox {
+                Sandbox::Failed { failures, .. } => failures.saturating_add(1),
+                Sandbox::Absent | Sandbox::Ready { .. } => 1,
+            };
+            let message = format!("cannot {attempt}: {message}");
+            observed.sandbox = Sandbox::Failed { message, at: now, failures };
+            Ok(())
+        }
+        Fact::Started(instance, result) => learn_start(observed, pod, instance, result, now),
+        Fact::Exited(instance, exit) => {
+            if let Some(container) = observed.containers.get_mut(&instance) {
+                container.state = State::Exited(exit);
+            }
+            Ok(())
+        }
+        Fact::Signalled { instance, signal, at, result: Ok(()) } => {
+            if let Some(container) = observed.containers.get_mut(&instance)
+                && container.signalled.is_none_or(|(sent, _)| sent < signal)
+            {
+                container.signalled = Some((signal, at));
+            }
+            Ok(())
+        }
+        Fact::Removed(instance, Ok(())) => {
+            observed.containers.remove(&instance);
+            Ok(())
+        }
+        Fact::SandboxRemoved(Ok(())) => {
+            observed.sandbox = Sandbox::Absent;
+            observed.containers.clear();
+            Ok(())
+        }
+        Fact::SandboxMade(Err(error))
+        | Fact::Signalled { result: Err(error), .. }
+        | Fact::Removed(_, Err(error))
+        | Fact::SandboxRemoved(Err(error)) => Err(error.to_string()),
+    }
+}
+
+fn learn_image(
+    observed: &mut Observed,
+    image: String,
+    result: Result<Pulled, PullError>,
+    now: Timestamp,
+) -> Result<(), String> {
+    let known = match result {
+        Ok(pulled) => {
+            let note = note(&image, &pulled);
+            Image::Present { id: pulled.id, note: Some(note) }
+        }
+        Err(PullError::Image(error)) => {
+            let failures = match observed.images.get(&image) {
+                Some(Image::Failed { failures, .. }) => failures.saturating_add(1),
+                Some(Image::Present { .. }) | None => 1,
+            };
+            Image::Failed { error, at: now, failures }
+        }
+        Err(PullError::Retry { message }) => return Err(message),
+    };
+    observed.images.insert(image, known);
+    Ok(())
+}
+
+/// As the kubelet words it, for what people search for.
+fn note(image: &str, pulled: &Pulled) -> String {
+    match &pulled.transfer {
+        Some(transfer) => format!(
+            "Successfully pulled image \"{image}\" in {} ({} including waiting). Image size: {} bytes.",
+            seconds(transfer.took),
+            seconds(transfer.took_with_wait),
+            transfer.bytes
+        ),
+        None => format!("Container image \"{image}\" already present on machine"),
+    }
+}
+
+fn seconds(time: Duration) -> String {
+    match time.as_millis() {
+        millis @ 0..1000 => format!("{millis}ms"),
+        millis => format!("{}.{:03}s", millis / 1000, millis % 1000),
+    }
+}
+
+fn learn_start(
+    observed: &mut Observed,
+    pod: &Pod,
+    instance: Instance,
+    result: Result<Container, StartError>,
+    now: Timestamp,
+) -> Result<(), String> {
+    let container = match result {
+        Ok(container) => container,
+        Err(StartError::Refused { reason, message }) => {
+            let failures = match observed.containers.get(&instance).map(|known| &known.state) {
+                Some(State::Refused { failures, .. }) => failures.saturating_add(1),
+                Some(State::Running { .. } | State::Exited(_)) | None => 1,
+            };
+            let state = State::Refused { reason, message, at: now, failures };
+            Container { id: String::new(), image_id: String::new(), state, signalled: None }
+        }
+        Err(StartError::Retry { message }) => return Err(message),
+    };
+    forget_image(observed, pod, &instance);
+    observed.containers.insert(instance, container);
+    Ok(())
+}
+
+/// Under the policy `Always` every start asks the registry again.
+/// <https://kubernetes.io/docs/concepts/containers/images/#image-pull-policy>
+fn forget_image(observed: &mut Observed, pod: &Pod, instance: &Instance) {
+    let spec = pod.spec.as_ref();
+    let all = spec.into_iter().flat_map(|spec| &spec.containers);
+    let mut named = all.filter(|container| container.name == instance.container);
+    if let Some(container) = named.next()
+        && container.image_pull_policy.as_deref() == Some("Always")
+        && let Some(image) = &container.image
+    {
+        observed.images.remove(image);
+    }
+}

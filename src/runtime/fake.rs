@@ -1,0 +1,198 @@
+//! A host that exists only in memory, for simulation.
+//!
+//! Owns: containers that end when a test says so, and the book of what was started. Must not know:
+//! who drives it. It proves nothing about containerd.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::watch;
+
+use super::{Error, Found, PullError, Pulled, Pulls, Runtime, StartError};
+use crate::api::object::Object;
+use crate::pod::{
+    Cause, Container, Exit, ImageError, ImageReason, Instance, PullPolicy, Signal, State,
+};
+
+/// The host. It outlives the engines that work with it.
+pub struct Fake {
+    now: Box<dyn Fn() -> Timestamp + Send + Sync>,
+    host: Mutex<Host>,
+    changes: watch::Sender<u64>,
+    pulls: watch::Sender<Pulls>,
+}
+
+#[derive(Debug, Default)]
+struct Host {
+    pods: BTreeMap<String, Found>,
+    names: BTreeMap<String, String>,
+    starts: BTreeMap<(String, Instance), u32>,
+    missing_images: BTreeSet<String>,
+}
+
+impl std::fmt::Debug for Fake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.host())
+    }
+}
+
+impl Fake {
+    pub fn new(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self {
+            now: Box::new(now),
+            host: Mutex::default(),
+            changes: watch::Sender::new(0),
+            pulls: watch::Sender::new(Pulls::new()),
+        }
+    }
+
+    fn host(&self) -> MutexGuard<'_, Host> {
+        self.host.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|n| *n += 1);
+    }
+
+    /// The pods with a container that runs, by uid, with the instance; in order of pod name.
+    pub fn running(&self) -> Vec<(String, Instance)> {
+        let host = self.host();
+        let mut running: Vec<_> = host
+            .pods
+            .iter()
+            .flat_map(|(uid, found)| found.containers.iter().map(move |c| (uid, c)))
+            .filter(|(_, (_, container))| matches!(container.state, State::Running { .. }))
+            .map(|(uid, (instance, _))| (host.names.get(uid), uid.clone(), instance.clone()))
+            .collect();
+        running.sort();
+        running.into_iter().map(|(_, uid, instance)| (uid, instance)).collect()
+    }
+
+    /// Ends an instance with this exit code.
+    pub fn exit(&self, uid: &str, instance: &Instance, code: i32) {
+        let finished_at = (self.now)();
+        if let Some(found) = self.host().pods.get_mut(uid)
+            && let Some(container) = found.containers.get_mut(instance)
+            && let State::Running { started_at } = container.state
+        {
+            let started_at = Some(started_at);
+            container.state =
+                State::Exited(Exit { code, cause: Cause::Program, started_at, finished_at });
+        }
+        self.changed();
+    }
+
+    /// From now on no registry has this image; or it has it again.
+    pub fn set_missing(&self, image: &str, missing: bool) {
+        let mut host = self.host();
+        if missing {
+            host.missing_images.insert(image.to_owned());
+        } else {
+            host.missing_images.remove(image);
+        }
+    }
+
+    /// Instances that were started more than once. There must be none.
+    pub fn doubled(&self) -> Vec<String> {
+        let host = self.host();
+        let doubled = host.starts.iter().filter(|(_, count)| **count > 1);
+        doubled.map(|((uid, instance), count)| format!("{uid} {instance}: {count}")).collect()
+    }
+
+    /// How many pods have anything on the host.
+    pub fn pods_left(&self) -> usize {
+        self.host().pods.len()
+    }
+}
+
+#[async_trait]
+impl Runtime for Fake {
+    async fn observe(&self) -> Result<BTreeMap<String, Found>, Error> {
+        Ok(self.host().pods.clone())
+    }
+
+    async fn pull(&self, image: &str, _: PullPolicy) -> Result<Pulled, PullError> {
+        if self.host().missing_images.contains(image) {
+            let message = format!("{image}: not found");
+            let reason = ImageReason::ErrImagePull;
+            return Err(PullError::Image(ImageError { reason, message }));
+        }
+        Ok(Pulled { id: format!("{image}@sha256:0"), transfer: None })
+    }
+
+    async fn create_sandbox(&self, pod: &Pod) -> Result<Option<String>, Error> {
+        let mut host = self.host();
+        host.names.insert(pod.uid().to_owned(), pod.name().to_owned());
+        host.pods.entry(pod.uid().to_owned()).or_default().sandbox = true;
+        Ok(None)
+    }
+
+    async fn start(&self, pod: &Pod, instance: &Instance) -> Result<Container, StartError> {
+        let started_at = (self.now)();
+        let mut host = self.host();
+        let found = host.pods.entry(pod.uid().to_owned()).or_default();
+        if let Some(known) = found.containers.get(instance) {
+            return Ok(known.clone());
+        }
+        let container = Container {
+            id: format!("{}-{instance}", pod.uid()),
+            image_id: String::new(),
+            state: State::Running { started_at },
+            signalled: None,
+        };
+        found.containers.insert(instance.clone(), container.clone());
+        *host.starts.entry((pod.uid().to_owned(), instance.clone())).or_default() += 1;
+        drop(host);
+        self.changed();
+        Ok(container)
+    }
+
+    async fn wait(&self, pod: &Pod, instance: &Instance) -> Exit {
+        let mut changes = self.changes.subscribe();
+        loop {
+            let known = self.host().pods.get(pod.uid()).cloned().unwrap_or_default();
+            match known.containers.get(instance).map(|container| &container.state) {
+                Some(State::Exited(exit)) => return exit.clone(),
+                Some(State::Running { .. } | State::Refused { .. }) | None => {}
+            }
+            // The sender lives as long as this host.
+            let _ = changes.changed().await;
+        }
+    }
+
+    async fn signal(&self, pod: &Pod, instance: &Instance, signal: Signal) -> Result<(), Error> {
+        let code = match signal {
+            Signal::Stop => 143,
+            Signal::Kill => 137,
+        };
+        self.exit(pod.uid(), instance, code);
+        Ok(())
+    }
+
+    async fn remove(&self, pod: &Pod, instance: &Instance) -> Result<(), Error> {
+        if let Some(found) = self.host().pods.get_mut(pod.uid()) {
+            found.containers.remove(instance);
+        }
+        Ok(())
+    }
+
+    async fn remove_sandbox(&self, pod_uid: &str) -> Result<(), Error> {
+        self.host().pods.remove(pod_uid);
+        Ok(())
+    }
+
+    async fn sweep(&self, live: &BTreeSet<String>) -> Result<Vec<String>, Error> {
+        let mut host = self.host();
+        let leftovers: Vec<String> =
+            host.pods.keys().filter(|uid| !live.contains(*uid)).cloned().collect();
+        leftovers.iter().for_each(|uid| drop(host.pods.remove(uid)));
+        Ok(leftovers)
+    }
+
+    fn pulls(&self) -> watch::Receiver<Pulls> {
+        self.pulls.subscribe()
+    }
+}

@@ -1,0 +1,124 @@
+//! Plays Jobs at random, ends the engine between any two steps, and checks what must always hold.
+//!
+//! `KILN_SEEDS=1000` plays more of them; `KILN_SEED=7` plays one.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(dead_code, reason = "the world is shared with the scenarios")]
+
+mod world;
+
+use std::time::Duration;
+
+use kiln::api;
+use kiln::api::object::Object;
+use world::World;
+
+const STEPS: u64 = 40;
+const SEEDS: u64 = 40;
+
+#[tokio::test]
+async fn a_job_ends_and_counts_right_whatever_happens_meanwhile() {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let seeds = match number("KILN_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("KILN_SEEDS").unwrap_or(SEEDS),
+    };
+    for seed in seeds {
+        play(seed).await;
+    }
+}
+
+/// Numbers that look random and are the same for the same seed.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % n
+    }
+}
+
+async fn play(seed: u64) {
+    let mut dice = Dice(seed);
+    let mut world = World::new();
+    let policy = if dice.below(2) == 0 { "Never" } else { "OnFailure" };
+    let mut spec = serde_json::json!({
+        "parallelism": 1 + dice.below(4),
+        "backoffLimit": dice.below(5),
+    });
+    if dice.below(4) > 0 {
+        spec["completions"] = (1 + dice.below(6)).into();
+    }
+    world.submit(spec, policy).await;
+    for _ in 0..STEPS {
+        step(&mut world, &mut dice).await;
+        world.check_invariants().await;
+    }
+    drive_to_end(&world, &mut dice, seed).await;
+    check_counts(&world, policy, seed).await;
+
+    world.delete().await;
+    world.until(&format!("seed {seed}: the end"), async |world| world.job().await.is_none()).await;
+    assert!(world.pods().await.is_empty(), "seed {seed}: pods outlived their Job");
+    world.check_invariants().await;
+    world.stop().await;
+}
+
+async fn step(world: &mut World, dice: &mut Dice) {
+    match dice.below(8) {
+        0 => world.crash(),
+        1 => world.restart().await,
+        2 => world.advance(Duration::from_secs(dice.below(30))),
+        3 | 4 => end_one(world, dice),
+        _ => {
+            for _ in 0..dice.below(50) {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}
+
+fn end_one(world: &World, dice: &mut Dice) {
+    let running = world.host.running();
+    let Ok(count) = u64::try_from(running.len()) else { return };
+    if count > 0 {
+        let chosen = usize::try_from(dice.below(count)).unwrap();
+        let (uid, instance) = &running[chosen];
+        world.host.exit(uid, instance, i32::from(dice.below(3) == 0));
+    }
+}
+
+/// Lets everything that runs end and time go by until the Job has ended.
+async fn drive_to_end(world: &World, dice: &mut Dice, seed: u64) {
+    let ends = async |world: &World| {
+        let job = world.job().await;
+        while !world.host.running().is_empty() {
+            end_one(world, dice);
+        }
+        world.advance(Duration::from_secs(60));
+        job.is_some_and(|job| api::job::is_finished(&job).is_some())
+    };
+    world.until(&format!("seed {seed}: a verdict"), ends).await;
+    let cleared = async |world: &World| world.host.pods_left() == 0 || nudge(world);
+    world.until(&format!("seed {seed}: an empty host"), cleared).await;
+}
+
+fn nudge(world: &World) -> bool {
+    world.advance(Duration::from_secs(1));
+    false
+}
+
+/// Every pod that ended was counted once, and none waits to be.
+async fn check_counts(world: &World, policy: &str, seed: u64) {
+    let (job, pods) = (world.job().await.unwrap(), world.pods().await);
+    let ended = |phase| pods.iter().filter(|pod| api::pod::phase(pod) == phase).count();
+    let succeeded = usize::try_from(api::job::succeeded(&job)).unwrap();
+    assert_eq!(succeeded, ended(api::pod::Phase::Succeeded), "seed {seed} ({policy})");
+    let failed = usize::try_from(api::job::failed(&job)).unwrap();
+    assert!(failed >= ended(api::pod::Phase::Failed), "seed {seed} ({policy})");
+    for pod in &pods {
+        assert!(!pod.has_finalizer(kiln::job::TRACKING_FINALIZER), "seed {seed}: {}", pod.name());
+    }
+}

@@ -1,0 +1,138 @@
+//! An engine on a store in memory, a host that exists only in memory, and a clock that is told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kiln::api::object::{Kind, Object};
+use kiln::engine::{Clock, Engine, Settings};
+use kiln::runtime::fake::Fake;
+use kiln::store::Store;
+use kiln::{job, pod};
+
+/// How long a condition may take in real time before the test says what it waits for.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct World {
+    pub(crate) store: Store,
+    pub(crate) clock: Clock,
+    pub(crate) host: Arc<Fake>,
+    engine: Option<Engine>,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let clock = Clock::virtual_at("2026-01-01T00:00:00Z".parse::<Timestamp>().unwrap());
+        let tells = clock.clone();
+        let mut world = Self {
+            store: Store::in_memory().unwrap(),
+            clock,
+            host: Arc::new(Fake::new(move || tells.now())),
+            engine: None,
+        };
+        world.start();
+        world
+    }
+
+    fn start(&mut self) {
+        let rules = job::Rules::default();
+        let settings = Settings::new(rules, pod::Rules::default());
+        let host = Arc::clone(&self.host);
+        let engine = Engine::start(self.store.clone(), host, self.clock.clone(), settings);
+        self.engine = Some(engine);
+    }
+
+    /// Ends the engine in order and starts another one.
+    pub(crate) async fn restart(&mut self) {
+        if let Some(engine) = self.engine.take() {
+            engine.stop().await;
+        }
+        self.start();
+    }
+
+    /// Ends the engine where it stands and starts another one.
+    pub(crate) fn crash(&mut self) {
+        drop(self.engine.take());
+        self.start();
+    }
+
+    pub(crate) async fn stop(mut self) {
+        if let Some(engine) = self.engine.take() {
+            engine.stop().await;
+        }
+    }
+
+    /// Submits a Job of one container with these fields of its spec.
+    pub(crate) async fn submit(&self, spec: serde_json::Value, restart_policy: &str) {
+        let mut spec = spec;
+        spec["template"] = serde_json::json!({"spec": {
+            "restartPolicy": restart_policy,
+            "containers": [{"name": "main", "image": "busybox:1"}],
+        }});
+        let mut job: Job = serde_json::from_value(serde_json::json!({
+            "metadata": {"name": "j", "namespace": "default", "uid": "job-uid"},
+            "spec": spec,
+        }))
+        .unwrap();
+        job.metadata.creation_timestamp = Some(Time(self.clock.now()));
+        let mut txn = self.store.txn();
+        txn.create(&job);
+        txn.commit().await.unwrap();
+    }
+
+    /// Deletes the Job after its pods.
+    pub(crate) async fn delete(&self) {
+        loop {
+            let Some(mut job) = self.job().await else { return };
+            job.metadata.deletion_timestamp = Some(Time(self.clock.now()));
+            job.metadata.finalizers = Some(vec!["foregroundDeletion".into()]);
+            let mut txn = self.store.txn();
+            txn.update(&job);
+            if txn.commit().await.is_ok() {
+                return;
+            }
+        }
+    }
+
+    pub(crate) async fn job(&self) -> Option<Job> {
+        self.store.get::<Job>("default", "j").await.unwrap()
+    }
+
+    pub(crate) async fn pods(&self) -> Vec<Pod> {
+        self.store.list::<Pod>(None).await.unwrap().0
+    }
+
+    pub(crate) fn advance(&self, by: Duration) {
+        self.clock.advance_to(self.clock.now().checked_add(by).unwrap());
+    }
+
+    /// Waits until `is_so`; looks at every change of the store.
+    pub(crate) async fn until(&self, what: &str, mut is_so: impl AsyncFnMut(&Self) -> bool) {
+        let (mut jobs, mut pods) = (self.store.watch(Kind::Job, 0), self.store.watch(Kind::Pod, 0));
+        let waiting = async {
+            while !is_so(self).await {
+                tokio::select! {
+                    change = jobs.next() => drop(change.unwrap()),
+                    change = pods.next() => drop(change.unwrap()),
+                }
+            }
+        };
+        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+            panic!("in vain: {what}\n{}", self.describe().await);
+        }
+    }
+
+    async fn describe(&self) -> String {
+        let job = self.job().await.and_then(|job| job.status);
+        let pods: Vec<_> = self.pods().await.iter().map(|p| (p.key(), p.status.clone())).collect();
+        format!("job: {job:#?}\npods: {pods:#?}\nhost: {:?}", self.host)
+    }
+
+    /// What no crash and no order of events may break.
+    pub(crate) async fn check_invariants(&self) {
+        assert_eq!(self.host.doubled(), Vec::<String>::new(), "an attempt ran twice");
+    }
+}
