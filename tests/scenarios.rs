@@ -3,7 +3,6 @@
 //! `job FIELD=VALUE...`, `exit CODE`, `advance 10s`, `restart`, `crash`, `image missing|back`, `delete`,
 //! and `await`: `active= succeeded= failed= running= pods= restarts= condition= reason=`, or `gone`.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
-#![allow(dead_code, reason = "the world is shared with the simulation")]
 
 mod world;
 

@@ -2,7 +2,6 @@
 //!
 //! `KILN_SEEDS=1000` plays more of them; `KILN_SEED=7` plays one.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
-#![allow(dead_code, reason = "the world is shared with the scenarios")]
 
 mod world;
 
