@@ -3,7 +3,13 @@
 //! Owns: what a Job, a Pod and an Event may say, and how their fields are read.
 //! Must not know: the store, containerd, tokio, the clock. Time and ids are arguments.
 
+pub mod duration;
 pub mod event;
+mod fields;
 pub mod job;
+pub mod manifest;
 pub mod object;
+mod path;
 pub mod pod;
+pub mod quantity;
+mod schema;

@@ -1,0 +1,399 @@
+//! The fields of a Job: which kiln supports, and which are legal in Kubernetes but not built yet.
+//!
+//! Owns: the table. A feature that is built becomes visible here by a changed line.
+//! Must not know: how a document is walked, what the values mean.
+//! <https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/job-v1/>
+
+use serde_json::Value;
+
+use super::schema::Type::{Bool, Int32, Int64, List, Object, Resources, Text, Texts};
+use super::schema::{self, Field, Finding, Places, Rule, Schema, Type};
+
+/// Holds a document against the fields of a Job.
+pub(super) fn check_job(value: Value) -> (Value, Vec<Finding>) {
+    schema::check(value, &JOB, PLACES)
+}
+
+/// Holds a document against the fields of a `List`; its items stay as they are.
+pub(super) fn check_list(value: Value) -> Vec<Finding> {
+    schema::check(value, &LIST, &[]).1
+}
+
+const PLACES: &Places = &[
+    ("spec", &JOB_SPEC),
+    ("spec.template.spec", &POD_SPEC),
+    ("spec.template.spec.containers[*]", &CONTAINER),
+    ("spec.template.spec.containers[*].securityContext", &SECURITY),
+    ("metadata", &META),
+];
+
+const fn take(name: &'static str, kind: Type) -> Field {
+    Field { name, rule: Rule::Take(kind) }
+}
+
+const fn only(name: &'static str, kind: Type, values: &'static [&'static str]) -> Field {
+    Field { name, rule: Rule::Only(kind, values) }
+}
+
+const fn except(name: &'static str, kind: Type, values: &'static [&'static str]) -> Field {
+    Field { name, rule: Rule::Except(kind, values) }
+}
+
+const fn not_yet(name: &'static str) -> Field {
+    Field { name, rule: Rule::NotYet }
+}
+
+const fn not_yet_unless_empty(name: &'static str) -> Field {
+    Field { name, rule: Rule::NotYetUnlessEmpty }
+}
+
+const fn discard(name: &'static str) -> Field {
+    Field { name, rule: Rule::Discard }
+}
+
+static LIST: Schema = Schema {
+    fields: &[
+        take("apiVersion", Text),
+        take("kind", Text),
+        discard("metadata"),
+        discard("items"), // each is held against the fields of its own kind
+    ],
+};
+
+static JOB: Schema = Schema {
+    fields: &[
+        take("apiVersion", Text),
+        take("kind", Text),
+        take("metadata", Object(&META)),
+        take("spec", Object(&JOB_SPEC)),
+        discard("status"),
+    ],
+};
+
+static META: Schema = Schema {
+    fields: &[
+        take("name", Text),
+        take("generateName", Text),
+        take("namespace", Text),
+        take("labels", Texts),
+        take("annotations", Texts),
+        discard("uid"),
+        discard("resourceVersion"),
+        discard("generation"),
+        discard("creationTimestamp"),
+        discard("deletionTimestamp"),
+        discard("deletionGracePeriodSeconds"),
+        discard("managedFields"),
+        discard("selfLink"),
+        discard("ownerReferences"),
+        discard("finalizers"),
+    ],
+};
+
+/// The pods get names, a namespace and an owner of their own, in Kubernetes as here.
+static TEMPLATE_META: Schema = Schema {
+    fields: &[
+        discard("name"),
+        discard("generateName"),
+        discard("namespace"),
+        take("labels", Texts),
+        take("annotations", Texts),
+        discard("uid"),
+        discard("resourceVersion"),
+        discard("generation"),
+        discard("creationTimestamp"),
+        discard("deletionTimestamp"),
+        discard("deletionGracePeriodSeconds"),
+        discard("managedFields"),
+        discard("selfLink"),
+        discard("ownerReferences"),
+        not_yet("finalizers"),
+    ],
+};
+
+static JOB_SPEC: Schema = Schema {
+    fields: &[
+        take("parallelism", Int32),
+        take("completions", Int32),
+        except("completionMode", Text, &["Indexed"]),
+        take("activeDeadlineSeconds", Int64),
+        take("backoffLimit", Int32),
+        not_yet("backoffLimitPerIndex"),
+        not_yet("maxFailedIndexes"),
+        not_yet("podFailurePolicy"),
+        not_yet("successPolicy"),
+        except("podReplacementPolicy", Text, &["Failed"]),
+        only("suspend", Bool, &["false"]),
+        not_yet("ttlSecondsAfterFinished"),
+        take("manualSelector", Bool),
+        take("selector", Object(&SELECTOR)),
+        take("template", Object(&TEMPLATE)),
+        only("managedBy", Text, &["kubernetes.io/job-controller"]),
+        not_yet("scheduling"),
+    ],
+};
+
+static SELECTOR: Schema = Schema {
+    fields: &[take("matchLabels", Texts), take("matchExpressions", List(&Object(&REQUIREMENT)))],
+};
+
+static REQUIREMENT: Schema =
+    Schema { fields: &[take("key", Text), take("operator", Text), take("values", List(&Text))] };
+
+static TEMPLATE: Schema =
+    Schema { fields: &[take("metadata", Object(&TEMPLATE_META)), take("spec", Object(&POD_SPEC))] };
+
+static POD_SPEC: Schema = Schema {
+    fields: &[
+        take("containers", List(&Object(&CONTAINER))),
+        not_yet("initContainers"),
+        not_yet("ephemeralContainers"),
+        take("restartPolicy", Text),
+        take("terminationGracePeriodSeconds", Int64),
+        take("activeDeadlineSeconds", Int64),
+        take("securityContext", Object(&POD_SECURITY)),
+        take("hostname", Text),
+        take("hostNetwork", Bool),
+        take("enableServiceLinks", Bool),
+        except("dnsPolicy", Text, &["None", "ClusterFirstWithHostNet"]),
+        not_yet_unless_empty("dnsConfig"),
+        not_yet("hostAliases"),
+        only("hostIPC", Bool, &["false"]),
+        only("hostPID", Bool, &["false"]),
+        only("hostUsers", Bool, &["true"]),
+        only("shareProcessNamespace", Bool, &["false"]),
+        only("setHostnameAsFQDN", Bool, &["false"]),
+        only("subdomain", Text, &[]),
+        not_yet("hostnameOverride"),
+        not_yet("volumes"),
+        not_yet_unless_empty("affinity"),
+        not_yet("tolerations"),
+        not_yet_unless_empty("nodeSelector"),
+        only("nodeName", Text, &[]),
+        only("schedulerName", Text, &["default-scheduler"]),
+        not_yet("topologySpreadConstraints"),
+        only("priorityClassName", Text, &[]),
+        only("priority", Int32, &["0"]),
+        only("preemptionPolicy", Text, &["PreemptLowerPriority"]),
+        not_yet("schedulingGates"),
+        not_yet("schedulingGroup"),
+        not_yet("workloadRef"),
+        not_yet("readinessGates"),
+        not_yet("evictionResponders"),
+        only("serviceAccountName", Text, &["default"]),
+        only("serviceAccount", Text, &["default"]),
+        only("automountServiceAccountToken", Bool, &["false"]),
+        not_yet("imagePullSecrets"),
+        not_yet_unless_empty("overhead"),
+        not_yet_unless_empty("resources"),
+        not_yet("resourceClaims"),
+        not_yet("runtimeClassName"),
+        take("os", Object(&OS)),
+    ],
+};
+
+static OS: Schema = Schema { fields: &[only("name", Text, &["linux"])] };
+
+static POD_SECURITY: Schema = Schema {
+    fields: &[
+        take("runAsUser", Int64),
+        take("runAsGroup", Int64),
+        take("runAsNonRoot", Bool),
+        take("supplementalGroups", List(&Int64)),
+        only("supplementalGroupsPolicy", Text, &["Merge"]),
+        take("fsGroup", Int64),
+        take("fsGroupChangePolicy", Text), // says how volumes are treated, of which there are none
+        take("seccompProfile", Object(&SECCOMP)),
+        not_yet("sysctls"),
+        not_yet_unless_empty("seLinuxOptions"),
+        not_yet("seLinuxChangePolicy"),
+        not_yet_unless_empty("appArmorProfile"),
+        not_yet_unless_empty("windowsOptions"),
+    ],
+};
+
+static SECCOMP: Schema =
+    Schema { fields: &[except("type", Text, &["Localhost"]), not_yet("localhostProfile")] };
+
+static CONTAINER: Schema = Schema {
+    fields: &[
+        take("name", Text),
+        take("image", Text),
+        take("imagePullPolicy", Text),
+        take("command", List(&Text)),
+        take("args", List(&Text)),
+        take("workingDir", Text),
+        take("env", List(&Object(&ENV))),
+        not_yet("envFrom"),
+        take("ports", List(&Object(&PORT))),
+        take("resources", Object(&REQUIREMENTS)),
+        not_yet("resizePolicy"),
+        not_yet("restartPolicy"),
+        not_yet("restartPolicyRules"),
+        take("securityContext", Object(&SECURITY)),
+        not_yet_unless_empty("lifecycle"),
+        not_yet("livenessProbe"),
+        not_yet("readinessProbe"),
+        not_yet("startupProbe"),
+        only("stdin", Bool, &["false"]),
+        only("stdinOnce", Bool, &["false"]),
+        only("tty", Bool, &["false"]),
+        only("terminationMessagePath", Text, &["/dev/termination-log"]),
+        only("terminationMessagePolicy", Text, &["File"]),
+        not_yet("volumeDevices"),
+        not_yet("volumeMounts"),
+    ],
+};
+
+static ENV: Schema =
+    Schema { fields: &[take("name", Text), take("value", Text), not_yet("valueFrom")] };
+
+/// A container port only informs; a host port would have to be opened.
+static PORT: Schema = Schema {
+    fields: &[
+        take("name", Text),
+        take("containerPort", Int32),
+        take("protocol", Text),
+        only("hostIP", Text, &[]),
+        only("hostPort", Int32, &["0"]),
+    ],
+};
+
+static REQUIREMENTS: Schema =
+    Schema { fields: &[take("limits", Resources), take("requests", Resources), not_yet("claims")] };
+
+static SECURITY: Schema = Schema {
+    fields: &[
+        take("runAsUser", Int64),
+        take("runAsGroup", Int64),
+        take("runAsNonRoot", Bool),
+        take("readOnlyRootFilesystem", Bool),
+        take("privileged", Bool),
+        take("allowPrivilegeEscalation", Bool),
+        take("capabilities", Object(&CAPABILITIES)),
+        take("seccompProfile", Object(&SECCOMP)),
+        not_yet_unless_empty("seLinuxOptions"),
+        not_yet_unless_empty("appArmorProfile"),
+        only("procMount", Text, &["Default"]),
+        not_yet_unless_empty("windowsOptions"),
+    ],
+};
+
+static CAPABILITIES: Schema =
+    Schema { fields: &[take("add", List(&Text)), take("drop", List(&Text))] };
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use k8s_openapi::api::batch::v1::Job;
+    use serde_json::json;
+
+    use super::*;
+
+    fn refused(value: Value) -> Vec<String> {
+        check_job(value).1.iter().map(|f| format!("{}: {}", f.path, f.problem)).collect()
+    }
+
+    #[test]
+    fn a_field_that_is_not_built_yet_is_refused_by_name() {
+        for (field, value) in [
+            ("successPolicy", json!({"rules": []})),
+            ("podFailurePolicy", json!({})),
+            ("backoffLimitPerIndex", json!(1)),
+            ("maxFailedIndexes", json!(1)),
+            ("ttlSecondsAfterFinished", json!(100)),
+            ("scheduling", json!({})),
+        ] {
+            let expected = format!("spec.{field}: not supported yet");
+            assert_eq!(refused(json!({"spec": {(field): value}})), [expected]);
+        }
+        for (field, value) in [
+            ("initContainers", json!([{"name": "a"}])),
+            ("volumes", json!([{"name": "a"}])),
+            ("nodeSelector", json!({"a": "b"})),
+            ("tolerations", json!([{}])),
+            ("imagePullSecrets", json!([{"name": "a"}])),
+            ("runtimeClassName", json!("gvisor")),
+        ] {
+            let expected = format!("spec.template.spec.{field}: not supported yet");
+            let spec = json!({"spec": {"template": {"spec": {(field): value}}}});
+            assert_eq!(refused(spec), [expected]);
+        }
+        for (field, value) in [
+            ("envFrom", json!([{"configMapRef": {"name": "a"}}])),
+            ("lifecycle", json!({"preStop": {}})),
+            ("livenessProbe", json!({})),
+            ("volumeMounts", json!([{"name": "a"}])),
+            ("restartPolicy", json!("Always")),
+        ] {
+            let expected = format!("spec.template.spec.containers[0].{field}: not supported yet");
+            let spec = json!({"spec": {"template": {"spec": {"containers": [{(field): value}]}}}});
+            assert_eq!(refused(spec), [expected]);
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_not_built_yet_is_refused_by_name() {
+        for (spec, expected) in [
+            (
+                json!({"completionMode": "Indexed"}),
+                "completionMode: not supported yet: \"Indexed\"",
+            ),
+            (json!({"suspend": true}), "suspend: not supported yet: true (only false is)"),
+            (
+                json!({"podReplacementPolicy": "Failed"}),
+                "podReplacementPolicy: not supported yet: \"Failed\"",
+            ),
+            (
+                json!({"template": {"spec": {"schedulerName": "mine"}}}),
+                "template.spec.schedulerName: not supported yet: \"mine\" \
+                 (only \"default-scheduler\" is)",
+            ),
+            (
+                json!({"template": {"spec": {"dnsPolicy": "None"}}}),
+                "template.spec.dnsPolicy: not supported yet: \"None\"",
+            ),
+            (
+                json!({"template": {"spec": {"os": {"name": "windows"}}}}),
+                "template.spec.os.name: not supported yet: \"windows\" (only \"linux\" is)",
+            ),
+        ] {
+            assert_eq!(refused(json!({"spec": spec})), [format!("spec.{expected}")]);
+        }
+    }
+
+    #[test]
+    fn what_says_the_same_as_nothing_is_accepted() {
+        let spec = json!({
+            "suspend": false, "completionMode": "NonIndexed",
+            "template": {"metadata": {"creationTimestamp": null}, "spec": {
+                "volumes": [], "affinity": {}, "nodeSelector": null, "subdomain": "",
+                "serviceAccountName": "default", "hostPID": false, "dnsPolicy": "ClusterFirst",
+                "schedulerName": "default-scheduler",
+                "containers": [{"resources": {}, "tty": false, "terminationMessagePolicy": "File"}],
+            }},
+        });
+        let meta = json!({"uid": "u", "managedFields": [{}], "ownerReferences": [{"a": 1}]});
+        assert_eq!(refused(json!({"metadata": meta, "spec": spec, "status": {}})), [""; 0]);
+    }
+
+    /// Every field that the generated types have is in the table, so that none is called unknown.
+    #[test]
+    fn the_table_names_each_field_only_once() {
+        for (place, schema) in PLACES {
+            let names: BTreeSet<_> = schema.fields.iter().map(|f| f.name).collect();
+            assert_eq!(names.len(), schema.fields.len(), "{place}");
+        }
+    }
+
+    #[test]
+    fn what_a_typed_job_says_is_what_the_table_takes() {
+        let job: Job = serde_json::from_value(json!({
+            "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "a", "uid": "b"},
+            "spec": {"template": {"spec": {"containers": [{"name": "c", "image": "d"}]}}},
+        }))
+        .expect("a Job");
+        assert_eq!(refused(serde_json::to_value(job).expect("JSON")), [""; 0]);
+    }
+}

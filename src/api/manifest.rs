@@ -1,0 +1,587 @@
+//! Manifests: the door through which a user's bytes become Jobs.
+//!
+//! Owns: reading YAML and JSON strictly, and telling the user where something is wrong. Nothing that
+//! is written in a manifest is ignored: it is taken, refused, or the server's to set.
+//! Must not know: defaults, what makes a Job valid, where the bytes come from.
+
+use std::fmt;
+
+use k8s_openapi::api::batch::v1::Job;
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::fields;
+use super::path::{Path, Segment};
+
+/// Why a manifest is not accepted: `job.yaml:12: spec.parallelism: expected an integer, ...`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The file, as the user named it.
+    pub source: String,
+    /// Counted from one.
+    pub line: Option<usize>,
+    /// The field; empty if the whole document is meant.
+    pub path: String,
+    pub problem: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.source)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if !self.path.is_empty() {
+            write!(f, ": {}", self.path)?;
+        }
+        write!(f, ": {}", self.problem)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// Reads all Jobs of a file: YAML of one or several documents, or JSON; a `List` is its items.
+/// `source` is what the refusals call the file.
+///
+/// # Errors
+/// All that is wrong in all documents; nothing of the file is taken then.
+pub fn read(source: &str, bytes: &[u8]) -> Result<Vec<Job>, Vec<Refusal>> {
+    let format = Format::of(bytes);
+    let mut reader = Reader { source, bytes, format, jobs: Vec::new(), refusals: Vec::new() };
+    reader.read();
+    if reader.jobs.is_empty() && reader.refusals.is_empty() {
+        let problem = "no objects in it; kiln runs batch/v1 Jobs".to_owned();
+        reader.refusals.push(refusal(source, None, problem));
+    }
+    if reader.refusals.is_empty() { Ok(reader.jobs) } else { Err(reader.refusals) }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Format {
+    Json,
+    Yaml,
+}
+
+impl Format {
+    /// What begins with a brace is JSON, for kubectl too.
+    fn of(bytes: &[u8]) -> Self {
+        match bytes.iter().find(|b| !b.is_ascii_whitespace()) {
+            Some(b'{') => Self::Json,
+            Some(_) | None => Self::Yaml,
+        }
+    }
+}
+
+struct Reader<'a> {
+    source: &'a str,
+    bytes: &'a [u8],
+    format: Format,
+    jobs: Vec<Job>,
+    refusals: Vec<Refusal>,
+}
+
+impl Reader<'_> {
+    fn read(&mut self) {
+        let bytes = self.bytes;
+        let documents: Vec<Result<Value, Refusal>> = match self.format {
+            Format::Json => serde_json::Deserializer::from_slice(bytes)
+                .into_iter::<Strict>()
+                .map(|document| document.map(|s| s.0).map_err(|e| self.broken_json(&e)))
+                .collect(),
+            Format::Yaml => {
+                let mut documents = Vec::new();
+                for document in serde_yaml::Deserializer::from_slice(bytes) {
+                    let read = Strict::deserialize(document);
+                    let broken = read.is_err();
+                    documents.push(read.map(|s| s.0).map_err(|e| self.broken_yaml(&e)));
+                    // The parser cannot find its way after an error of syntax.
+                    if broken {
+                        break;
+                    }
+                }
+                documents
+            }
+        };
+        for (index, document) in documents.into_iter().enumerate() {
+            match document {
+                Ok(Value::Null) => {}
+                Ok(value) => self.object(Place { document: index, within: Path::default() }, value),
+                Err(refusal) => self.refusals.push(refusal),
+            }
+        }
+    }
+
+    /// Takes an object, which is a Job, a list, or refused.
+    fn object(&mut self, place: Place, value: Value) {
+        let text = |field: &str| value.get(field).and_then(Value::as_str).unwrap_or_default();
+        let (version, kind) = (text("apiVersion"), text("kind"));
+        match (version, kind) {
+            ("batch/v1", "Job") => self.job(&place, value),
+            ("v1", "List") | ("batch/v1", "JobList") => self.list(&place, value),
+            (_, "") => self.refuse(
+                &place,
+                &Path::default(),
+                "no kind; kiln runs objects with `apiVersion: batch/v1` and `kind: Job`".to_owned(),
+            ),
+            (_, "Job") => self.refuse(
+                &place,
+                &Path::of("apiVersion"),
+                format!("expected \"batch/v1\" for a Job, found {version:?}"),
+            ),
+            (_, kind) => {
+                let cure = cure(kind);
+                let problem = format!("{kind}: not supported; kiln runs batch/v1 Jobs: {cure}");
+                self.refuse(&place, &Path::of("kind"), problem);
+            }
+        }
+    }
+
+    fn list(&mut self, place: &Place, mut value: Value) {
+        let items = value.get_mut("items").map(Value::take).unwrap_or_default();
+        for finding in fields::check_list(value) {
+            self.refuse(place, &finding.path, finding.problem.to_string());
+        }
+        match items {
+            Value::Array(items) => {
+                for (i, item) in items.into_iter().enumerate() {
+                    let within = place.within.field("items").index(i);
+                    self.object(Place { document: place.document, within }, item);
+                }
+            }
+            Value::Null => {}
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+                self.refuse(place, &Path::of("items"), "expected a list".to_owned());
+            }
+        }
+    }
+
+    fn job(&mut self, place: &Place, value: Value) {
+        let (kept, findings) = fields::check_job(value);
+        if findings.is_empty() {
+            match serde_json::from_value(kept) {
+                Ok(job) => self.jobs.push(job),
+                Err(e) => self.refuse(place, &Path::default(), e.to_string()),
+            }
+        }
+        for finding in findings {
+            self.refuse(place, &finding.path, finding.problem.to_string());
+        }
+    }
+
+    fn refuse(&mut self, place: &Place, path: &Path, problem: String) {
+        let full = path.segments().iter().fold(place.within.clone(), |full, s| match s {
+            Segment::Field(name) => full.field(name),
+            Segment::Index(index) => full.index(*index),
+            Segment::Key(key) => full.key(key),
+        });
+        let line = self.line_of(place.document, &full);
+        let source = self.source.to_owned();
+        self.refusals.push(Refusal { source, line, path: full.to_string(), problem });
+    }
+
+    /// Reads the file once more, up to the field: only the parser knows where it stands.
+    fn line_of(&self, document: usize, path: &Path) -> Option<usize> {
+        let locate = Locate(path.segments());
+        match self.format {
+            Format::Yaml => {
+                let deserializer =
+                    serde_yaml::Deserializer::from_slice(self.bytes).nth(document)?;
+                Some(locate.deserialize(deserializer).err()?.location()?.line())
+            }
+            Format::Json => {
+                let mut deserializer = serde_json::Deserializer::from_slice(self.bytes);
+                for _ in 0..document {
+                    IgnoredAny::deserialize(&mut deserializer).ok()?;
+                }
+                Some(locate.deserialize(&mut deserializer).err()?.line())
+            }
+        }
+    }
+
+    fn broken_yaml(&self, error: &serde_yaml::Error) -> Refusal {
+        let mut problem = error.to_string();
+        if let Some(at) = error.location() {
+            let suffix = format!(" at line {} column {}", at.line(), at.column());
+            problem = problem.replacen(&suffix, "", 1);
+        }
+        if problem.contains("found character that cannot start any token") {
+            problem += "; YAML is indented with spaces, not with tabs";
+        }
+        refusal(self.source, error.location().map(|l| l.line()), problem)
+    }
+
+    fn broken_json(&self, error: &serde_json::Error) -> Refusal {
+        let suffix = format!(" at line {} column {}", error.line(), error.column());
+        let problem = error.to_string().replacen(&suffix, "", 1);
+        refusal(self.source, Some(error.line()), problem)
+    }
+}
+
+/// Which object of the file is meant.
+struct Place {
+    /// Counted from zero.
+    document: usize,
+    /// The way into a list.
+    within: Path,
+}
+
+fn refusal(source: &str, line: Option<usize>, problem: String) -> Refusal {
+    Refusal { source: source.to_owned(), line, path: String::new(), problem }
+}
+
+fn cure(kind: &str) -> &'static str {
+    match kind {
+        "CronJob" => "put its spec.jobTemplate into a Job",
+        "Pod" => "put its metadata and spec under spec.template of a Job",
+        _ => "take it out of the file",
+    }
+}
+
+/// Any document, without duplicate keys, merge keys (`<<`) resolved.
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StrictVisitor).map(Strict)
+    }
+}
+
+struct StrictVisitor;
+
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map, a list, text, a number, true, false or null")
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, v: bool) -> Result<Value, E> {
+        Ok(v.into())
+    }
+
+    fn visit_i64<E>(self, v: i64) -> Result<Value, E> {
+        Ok(v.into())
+    }
+
+    fn visit_u64<E>(self, v: u64) -> Result<Value, E> {
+        Ok(v.into())
+    }
+
+    fn visit_f64<E: Error>(self, v: f64) -> Result<Value, E> {
+        let number = serde_json::Number::from_f64(v);
+        number.map(Value::Number).ok_or_else(|| E::custom("not a finite number"))
+    }
+
+    fn visit_str<E>(self, v: &str) -> Result<Value, E> {
+        Ok(v.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Strict(value)) = seq.next_element()? {
+            list.push(value);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            if map.contains_key(&key) {
+                return Err(A::Error::custom(format!("duplicate key {key:?}")));
+            }
+            let Strict(value) = entries.next_value()?;
+            map.insert(key, value);
+        }
+        merge(&mut map);
+        Ok(Value::Object(map))
+    }
+}
+
+/// Adds what `<<` refers to, as far as the map does not say it itself.
+fn merge(map: &mut Map<String, Value>) {
+    let bases = match map.get("<<") {
+        Some(Value::Object(base)) => vec![base.clone()],
+        Some(Value::Array(list)) => list.iter().filter_map(|v| v.as_object().cloned()).collect(),
+        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) | None => return,
+    };
+    map.remove("<<");
+    for (key, value) in bases.into_iter().flatten() {
+        map.entry(key).or_insert(value);
+    }
+}
+
+/// Fails where the path ends, so that the parser says where that is.
+#[derive(Clone, Copy)]
+struct Locate<'p>(&'p [Segment]);
+
+impl Locate<'_> {
+    fn scalar<E: Error>(self) -> Result<(), E> {
+        if self.0.is_empty() { Err(E::custom("here")) } else { Ok(()) }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Locate<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Locate<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        self.scalar()
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+        self.scalar()
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
+        self.scalar()
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+        self.scalar()
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
+        self.scalar()
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
+        self.scalar()
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        self.scalar()?;
+        if let [Segment::Index(index), rest @ ..] = self.0 {
+            for _ in 0..*index {
+                seq.next_element::<IgnoredAny>()?;
+            }
+            seq.next_element_seed(Locate(rest))?;
+        }
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        self.scalar()?;
+        let [Segment::Field(name) | Segment::Key(name), rest @ ..] = self.0 else {
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return Ok(());
+        };
+        while let Some(found) = map.next_key_seed(LocateKey { name, last: rest.is_empty() })? {
+            if found {
+                map.next_value_seed(Locate(rest))?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Tells whether a key is the one, and fails if the path ends with it.
+struct LocateKey<'p> {
+    name: &'p str,
+    last: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for LocateKey<'_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for LocateKey<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<bool, E> {
+        let found = key == self.name;
+        if found && self.last { Err(E::custom("here")) } else { Ok(found) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::object::Object;
+
+    fn refusals(text: &str) -> Vec<String> {
+        let refusals = read("job.yaml", text.as_bytes()).expect_err("refused");
+        refusals.iter().map(ToString::to_string).collect()
+    }
+
+    fn names(text: &str) -> Vec<String> {
+        let jobs = read("job.yaml", text.as_bytes()).expect("accepted");
+        jobs.iter().map(|j| j.name().to_owned()).collect()
+    }
+
+    const JOB: &str = "\
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: one
+spec:
+  parallelism: 2
+  template:
+    spec:
+      restartPolicy: Never
+      containers:
+      - name: main
+        image: busybox
+";
+
+    #[test]
+    fn a_job_is_read_from_yaml_and_from_json() {
+        assert_eq!(names(JOB), ["one"]);
+        let json = r#"{"apiVersion":"batch/v1","kind":"Job","metadata":{"name":"\ud83d\ude00"}}"#;
+        assert_eq!(names(json), ["\u{1f600}"]);
+        assert_eq!(names(&format!("{json}\n{json}")).len(), 2);
+    }
+
+    #[test]
+    fn several_documents_and_lists_are_their_jobs() {
+        let two = JOB.replace("one", "two");
+        assert_eq!(names(&format!("---\n{JOB}---\n# nothing\n---\n{two}---\n")), ["one", "two"]);
+        let list = r#"{"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""},
+            "items": [{"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "a"}},
+                      {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "b"}}]}"#;
+        assert_eq!(names(list), ["a", "b"]);
+    }
+
+    #[test]
+    fn an_unknown_field_is_refused_with_its_line_and_path() {
+        assert_eq!(
+            refusals(&JOB.replace("image:", "imagee:")),
+            ["job.yaml:12: spec.template.spec.containers[0].imagee: unknown field; \
+              did you mean \"image\"?"]
+        );
+        assert_eq!(
+            refusals(&format!("{JOB}  restartPolicy: Never\n")),
+            ["job.yaml:13: spec.restartPolicy: unknown field; it belongs to spec.template.spec"]
+        );
+    }
+
+    #[test]
+    fn a_wrong_type_is_refused_with_its_line_and_path() {
+        assert_eq!(
+            refusals(&JOB.replace("parallelism: 2", "parallelism: two")),
+            ["job.yaml:6: spec.parallelism: expected an integer, found the string \"two\""]
+        );
+        assert_eq!(
+            refusals(&format!("{JOB}        command: [sh, -c,\n          7]\n")),
+            ["job.yaml:14: spec.template.spec.containers[0].command[2]: expected a string, \
+              found the integer 7; put it in quotes: \"7\""]
+        );
+    }
+
+    #[test]
+    fn lines_count_through_the_whole_file_and_into_lists() {
+        let text = format!("{JOB}---\n{}", JOB.replace("image:", "imag:"));
+        assert!(
+            refusals(&text)[0].starts_with("job.yaml:25: spec.template.spec.containers[0].imag:")
+        );
+        let list = "{\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": [\n\
+            {\"apiVersion\": \"batch/v1\", \"kind\": \"Job\",\n \"spek\": {}}]}";
+        assert_eq!(
+            refusals(list),
+            ["job.yaml:3: items[0].spek: unknown field; did you mean \"spec\"?"]
+        );
+    }
+
+    #[test]
+    fn a_duplicate_key_is_refused() {
+        for text in [
+            format!("{JOB}  parallelism: 3\n"),
+            "{\"spec\": {\"parallelism\": 1, \"parallelism\": 2}}".to_owned(),
+        ] {
+            let refusals = refusals(&text);
+            assert_eq!(refusals.len(), 1);
+            assert!(refusals[0].contains("duplicate key \"parallelism\""), "{refusals:?}");
+            assert!(refusals[0].starts_with("job.yaml:"), "{refusals:?}");
+        }
+    }
+
+    #[test]
+    fn broken_syntax_is_refused_with_its_line() {
+        let tabs = refusals("kind: Job\nspec:\n\tparallelism: 1\n");
+        assert!(tabs[0].starts_with("job.yaml:3: "), "{tabs:?}");
+        assert!(tabs[0].ends_with("spaces, not with tabs"), "{tabs:?}");
+        let json = refusals("{\"kind\": \"Job\",\n  spec}");
+        assert!(json[0].starts_with("job.yaml:2: key must be a string"), "{json:?}");
+        assert_eq!(refusals("a: b: c").len(), 1);
+        assert_eq!(read("x", b"\xff\xfe\x00").expect_err("refused").len(), 1);
+    }
+
+    #[test]
+    fn other_kinds_are_refused_with_the_cure() {
+        let pod = refusals("apiVersion: v1\nkind: Pod\n");
+        assert_eq!(
+            pod,
+            ["job.yaml:2: kind: Pod: not supported; kiln runs batch/v1 Jobs: \
+              put its metadata and spec under spec.template of a Job"]
+        );
+        assert!(refusals("kind: CronJob")[0].ends_with("put its spec.jobTemplate into a Job"));
+        assert!(refusals("kind: ConfigMap")[0].ends_with("take it out of the file"));
+        assert_eq!(
+            refusals("apiVersion: batch/v1beta1\nkind: Job"),
+            ["job.yaml:1: apiVersion: expected \"batch/v1\" for a Job, found \"batch/v1beta1\""]
+        );
+        assert!(refusals("just text")[0].contains("no kind"));
+    }
+
+    #[test]
+    fn an_empty_file_is_refused() {
+        for text in ["", "# only a comment\n", "---\n---\n"] {
+            let expected = "job.yaml: no objects in it; kiln runs batch/v1 Jobs";
+            assert_eq!(refusals(text), [expected], "{text:?}");
+        }
+    }
+
+    #[test]
+    fn everything_wrong_is_told_at_once() {
+        let text = JOB.replace("image:", "imagee:").replace(": 2", ": two") + "---\nkind: Pod\n";
+        assert_eq!(refusals(&text).len(), 3);
+    }
+
+    #[test]
+    fn merge_keys_are_resolved() {
+        let merged = JOB.replace("metadata:", "metadata: &m\n  labels: {a: b}")
+            + "---\napiVersion: batch/v1\nkind: Job\nmetadata:\n  <<: {name: base, namespace: x}\n  name: own\n";
+        let jobs = read("job.yaml", merged.as_bytes()).expect("accepted");
+        assert_eq!((jobs[1].name(), jobs[1].namespace()), ("own", "x"));
+    }
+
+    #[test]
+    fn what_the_server_sets_is_discarded() {
+        let text = JOB.replace("  name: one", "  name: one\n  uid: mine\n  finalizers: [a/b]")
+            + "status: {succeeded: 5}\n";
+        let jobs = read("job.yaml", text.as_bytes()).expect("accepted");
+        assert_eq!((jobs[0].uid(), &jobs[0].status), ("", &None));
+        assert_eq!(jobs[0].metadata.finalizers, None);
+    }
+}
