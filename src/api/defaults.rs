@@ -1,0 +1,161 @@
+//! What a Job says where its manifest says nothing.
+//!
+//! Owns: the defaults of the Job and of its pod template. Must not know: which values are valid.
+//! <https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/job-v1/>
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::batch::v1::{Job, JobSpec};
+use k8s_openapi::api::core::v1::{Container, PodSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
+use super::object::Object;
+
+/// The labels that tie pods to their Job; the last two are what they were called before.
+/// <https://kubernetes.io/docs/reference/labels-annotations-taints/#batchkubernetesio-controller-uid>
+pub const GENERATED_LABELS: [&str; 4] = [
+    "batch.kubernetes.io/controller-uid",
+    "batch.kubernetes.io/job-name",
+    "controller-uid",
+    "job-name",
+];
+
+/// Fills in what is not said. Done twice is done once.
+pub fn apply(job: &mut Job, uid: &str) {
+    let name = job.name().to_owned();
+    job.metadata.namespace.get_or_insert_with(|| "default".to_owned());
+    let spec = job.spec.get_or_insert_default();
+    fill_spec(spec);
+    if spec.manual_selector != Some(true) {
+        generate_selector(spec, &name, uid);
+    }
+    fill_pod(spec.template.spec.get_or_insert_default());
+    let template_labels = spec.template.metadata.as_ref().and_then(|meta| meta.labels.clone());
+    if job.metadata.labels.as_ref().is_none_or(BTreeMap::is_empty) {
+        job.metadata.labels = template_labels;
+    }
+}
+
+fn fill_spec(spec: &mut JobSpec) {
+    // A Job with parallelism and without completions is a work queue.
+    if spec.parallelism.is_none() {
+        spec.completions.get_or_insert(1);
+    }
+    spec.parallelism.get_or_insert(1);
+    spec.backoff_limit.get_or_insert(6);
+    spec.completion_mode.get_or_insert_with(|| "NonIndexed".to_owned());
+    spec.suspend.get_or_insert(false);
+    spec.manual_selector.get_or_insert(false);
+    spec.pod_replacement_policy.get_or_insert_with(|| "TerminatingOrFailed".to_owned());
+}
+
+/// A selector that nobody wrote selects the pods by the Job's uid.
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#specifying-your-own-pod-selector>
+fn generate_selector(spec: &mut JobSpec, name: &str, uid: &str) {
+    let labels = spec.template.metadata.get_or_insert_default().labels.get_or_insert_default();
+    for (label, value) in GENERATED_LABELS.into_iter().zip([uid, name, uid, name]) {
+        labels.entry(label.to_owned()).or_insert_with(|| value.to_owned());
+    }
+    spec.selector.get_or_insert_with(|| LabelSelector {
+        match_labels: Some([(GENERATED_LABELS[0].to_owned(), uid.to_owned())].into()),
+        ..LabelSelector::default()
+    });
+}
+
+/// <https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/>
+fn fill_pod(pod: &mut PodSpec) {
+    pod.dns_policy.get_or_insert_with(|| "ClusterFirst".to_owned());
+    pod.scheduler_name.get_or_insert_with(|| "default-scheduler".to_owned());
+    pod.security_context.get_or_insert_default();
+    pod.termination_grace_period_seconds.get_or_insert(30);
+    pod.containers.iter_mut().for_each(fill_container);
+}
+
+fn fill_container(container: &mut Container) {
+    let image = container.image.as_deref().unwrap_or_default();
+    let policy = default_pull_policy(image);
+    container.image_pull_policy.get_or_insert_with(|| policy.to_owned());
+    container.termination_message_path.get_or_insert_with(|| "/dev/termination-log".to_owned());
+    container.termination_message_policy.get_or_insert_with(|| "File".to_owned());
+    container.resources.get_or_insert_default();
+}
+
+/// <https://kubernetes.io/docs/concepts/containers/images/#imagepullpolicy-defaulting>
+fn default_pull_policy(image: &str) -> &'static str {
+    let last = image.rsplit('/').next().unwrap_or_default();
+    let tag = last.split_once(':').map(|(_, tag)| tag);
+    match tag {
+        _ if image.contains('@') => "IfNotPresent",
+        None | Some("latest") => "Always",
+        Some(_) => "IfNotPresent",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::manifest;
+
+    fn admitted(text: &str) -> Job {
+        let mut job = manifest::read("job.yaml", text.as_bytes()).unwrap().remove(0);
+        apply(&mut job, "uid-1");
+        job
+    }
+
+    #[test]
+    fn the_first_job_of_every_book_gets_its_defaults() {
+        let job = admitted(include_str!("../../manifests/batch-job.yaml"));
+        let spec = job.spec.as_ref().unwrap();
+        assert_eq!(
+            (spec.parallelism, spec.completions, spec.backoff_limit),
+            (Some(1), Some(1), Some(6))
+        );
+        let labels = job.metadata.labels.as_ref().unwrap();
+        assert_eq!(labels["app"], "batch-job");
+        assert_eq!(labels["batch.kubernetes.io/controller-uid"], "uid-1");
+        assert_eq!(labels["job-name"], "batch-job");
+        let selector = spec.selector.as_ref().unwrap().match_labels.as_ref().unwrap();
+        assert_eq!(selector["batch.kubernetes.io/controller-uid"], "uid-1");
+        let pod = spec.template.spec.as_ref().unwrap();
+        assert_eq!(pod.containers[0].image_pull_policy.as_deref(), Some("Always"));
+        assert_eq!(pod.termination_grace_period_seconds, Some(30));
+    }
+
+    #[test]
+    fn parallelism_without_completions_stays_a_work_queue() {
+        let mut job = Job::default();
+        job.spec.get_or_insert_default().parallelism = Some(3);
+        apply(&mut job, "u");
+        assert_eq!(job.spec.unwrap().completions, None);
+    }
+
+    #[test]
+    fn a_manual_selector_is_left_as_it_is() {
+        let mut job = Job::default();
+        job.spec.get_or_insert_default().manual_selector = Some(true);
+        apply(&mut job, "u");
+        let spec = job.spec.unwrap();
+        assert_eq!((spec.selector, spec.template.metadata), (None, None));
+    }
+
+    #[test]
+    fn defaults_done_twice_are_done_once() {
+        let once = admitted(include_str!("../../manifests/multi-completion-batch-job.yaml"));
+        let mut twice = once.clone();
+        apply(&mut twice, "uid-1");
+        assert_eq!(once, twice);
+    }
+
+    #[test]
+    fn without_a_tag_an_image_is_always_asked_for() {
+        for (image, policy) in [
+            ("busybox", "Always"),
+            ("localhost:5000/busybox", "Always"),
+            ("busybox:latest", "Always"),
+            ("busybox:1.36", "IfNotPresent"),
+            ("busybox@sha256:0", "IfNotPresent"),
+        ] {
+            assert_eq!(default_pull_policy(image), policy, "{image}");
+        }
+    }
+}
