@@ -15,3 +15,4 @@ mod path;
 pub mod pod;
 pub mod quantity;
 mod schema;
+pub mod validation;
