@@ -3,6 +3,7 @@
 //! Owns: everything that touches containerd, registries, cgroups, namespaces and log files.
 //! Must not know: Jobs, the store, the engine, or why something is to be done.
 
+pub mod containerd;
 pub mod fake;
 
 use std::collections::{BTreeMap, BTreeSet};
