@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodCondition, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
+use super::quantity::{Quantity, amount_of, limits, requests};
+
 /// Where a pod is in its life.
 /// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +47,49 @@ pub enum RestartPolicy {
     Always,
     OnFailure,
     Never,
+}
+
+/// How firmly a pod holds what it asked for, when the host runs short.
+/// <https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/>
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QosClass {
+    Guaranteed,
+    Burstable,
+    BestEffort,
+}
+
+impl QosClass {
+    /// As `status.qosClass` spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Guaranteed => "Guaranteed",
+            Self::Burstable => "Burstable",
+            Self::BestEffort => "BestEffort",
+        }
+    }
+}
+
+/// The pod's class, from its requests and limits of processors and memory. A request that is not made
+/// is the limit.
+/// <https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/#quality-of-service-classes>
+pub fn qos_class(pod: &Pod) -> QosClass {
+    let init = spec(pod).and_then(|s| s.init_containers.as_deref()).unwrap_or_default();
+    let (mut any, mut guaranteed) = (false, true);
+    for container in containers(pod).iter().chain(init) {
+        for resource in ["cpu", "memory"] {
+            let more_than_nothing = |amount: &Quantity| *amount > Quantity::default();
+            let amount = |list| amount_of(list, resource).filter(more_than_nothing);
+            let limit = amount(limits(container));
+            let request = amount(requests(container)).or(limit);
+            any |= request.is_some();
+            guaranteed &= limit.is_some() && request == limit;
+        }
+    }
+    match (any, guaranteed) {
+        (false, _) => QosClass::BestEffort,
+        (true, true) => QosClass::Guaranteed,
+        (true, false) => QosClass::Burstable,
+    }
 }
 
 /// The pod's phase; a pod without a status is pending.
@@ -191,6 +236,48 @@ mod tests {
         pod.metadata =
             ObjectMeta { deletion_grace_period_seconds: Some(0), ..ObjectMeta::default() };
         assert_eq!(grace_period(&pod), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_class_follows_from_requests_and_limits_of_every_container() {
+        let class = |containers: &[(&str, &str)]| {
+            let list = |text: &str| -> serde_json::Value {
+                text.split_whitespace().filter_map(|entry| entry.split_once('=')).collect()
+            };
+            let containers: Vec<_> = containers
+                .iter()
+                .map(|(limits, requests)| {
+                    let resources =
+                        serde_json::json!({"limits": list(limits), "requests": list(requests)});
+                    serde_json::json!({"name": "a", "resources": resources})
+                })
+                .collect();
+            let pod = serde_json::json!({"spec": {"containers": containers}});
+            qos_class(&serde_json::from_value(pod).unwrap()).as_str()
+        };
+        for (containers, expected) in [
+            (&[("", "")][..], "BestEffort"),
+            (&[("ephemeral-storage=1", "cpu=0")], "BestEffort"),
+            (&[("cpu=1 memory=1Gi", "")], "Guaranteed"),
+            (&[("cpu=1 memory=1Gi", "cpu=1000m memory=1024Mi")], "Guaranteed"),
+            (&[("cpu=1 memory=1Gi", "cpu=500m")], "Burstable"),
+            (&[("cpu=1", "")], "Burstable"),
+            (&[("", "memory=1Mi")], "Burstable"),
+            (&[("cpu=1 memory=1Gi", ""), ("", "")], "Burstable"),
+            (&[("cpu=1 memory=1Gi", ""), ("cpu=2 memory=1", "")], "Guaranteed"),
+        ] {
+            assert_eq!(class(containers), expected, "{containers:?}");
+        }
+    }
+
+    #[test]
+    fn an_init_container_counts_for_the_class() {
+        let pod: Pod = serde_json::from_value(serde_json::json!({"spec": {
+            "containers": [{"name": "a", "resources": {"limits": {"cpu": "1", "memory": "1"}}}],
+            "initContainers": [{"name": "b"}],
+        }}))
+        .unwrap();
+        assert_eq!(qos_class(&pod), QosClass::Burstable);
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub type ResourceList = BTreeMap<String, Text>;
 
 /// An exact amount, to a billionth. What is finer is rounded up, what is larger than 2^63-1 capped.
 /// <https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/>
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Quantity {
     nanos: i128,
 }

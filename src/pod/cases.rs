@@ -255,6 +255,22 @@ fn a_container_that_is_refused_waits_and_does_not_count() {
     assert!(does(&look(&pod, &observed, 10), &Action::Start(instance("main", 0))));
 }
 
+/// <https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/>
+#[test]
+fn a_pod_says_its_class_and_keeps_it() {
+    let mut pod = pod("Never", &["main"]);
+    let class = |pod: &Pod| look(pod, &ready(), 0).record.status.qos_class;
+    assert_eq!(class(&pod).as_deref(), Some("BestEffort"));
+    let resources = serde_json::json!({"requests": {"cpu": "1"}});
+    let container = &mut pod.spec.as_mut().unwrap().containers[0];
+    container.resources = serde_json::from_value(resources).unwrap();
+    assert_eq!(class(&pod).as_deref(), Some("Burstable"));
+    let plan = look(&pod, &ready(), 0);
+    let mut later = after(&pod, &plan);
+    later.spec.as_mut().unwrap().containers[0].resources = None;
+    assert_eq!(class(&later).as_deref(), Some("Burstable"));
+}
+
 #[test]
 fn a_container_that_ran_and_that_nobody_knows_any_more_is_lost() {
     let (pod, mut observed) = (pod("Never", &["main"]), ready());

@@ -20,7 +20,9 @@ use super::{
 };
 use crate::api::event::Note;
 use crate::api::object::Object;
-use crate::api::pod::{Phase, active_deadline, grace_period, is_terminal, restart_policy};
+use crate::api::pod::{
+    Phase, active_deadline, grace_period, is_terminal, qos_class, restart_policy,
+};
 
 const DEADLINE_REASON: &str = "DeadlineExceeded";
 const DEADLINE_MESSAGE: &str = "Pod was active on the node longer than the specified deadline";
@@ -72,6 +74,7 @@ impl Look<'_> {
     }
 
     fn work(mut self, mut stored: PodStatus) -> Plan {
+        stored.qos_class.get_or_insert_with(|| qos_class(self.pod).as_str().to_owned());
         self.check_deadline(&mut stored);
         let late = stored.reason.as_deref() == Some(DEADLINE_REASON);
         let stopping = late || self.pod.is_deleting();
