@@ -10,6 +10,7 @@ pub mod event;
 mod fields;
 pub mod job;
 pub mod manifest;
+pub mod names;
 pub mod object;
 mod path;
 pub mod pod;

@@ -11,14 +11,8 @@ use sha2::{Digest, Sha256};
 
 use super::TRACKING_FINALIZER;
 use super::conditions::whole;
+use crate::api::names;
 use crate::api::object::Object;
-
-/// Letters that form no words.
-const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-const SUFFIX_LENGTH: usize = 5;
-
-/// A pod's name is also its hostname, a DNS label.
-const NAME_LENGTH_MAX: usize = 63;
 
 /// The Job's pod of this attempt. The same attempt always has the same name and uid, so that writing
 /// it twice meets the first.
@@ -26,21 +20,19 @@ pub(super) fn pod(job: &Job, attempt: u64, now: Timestamp) -> Pod {
     let digest = Sha256::digest(format!("{}/{attempt}", job.uid()));
     let template = job.spec.as_ref().map(|spec| spec.template.clone()).unwrap_or_default();
     let meta = template.metadata.unwrap_or_default();
-    let mut base = format!("{}-", job.name());
-    base.truncate(NAME_LENGTH_MAX - SUFFIX_LENGTH);
-    let suffix: String = digest[16..16 + SUFFIX_LENGTH]
-        .iter()
-        .map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]))
-        .collect();
+    let base = format!("{}-", job.name());
+    let (mut uid, mut suffix) = ([0; 16], [0; names::SUFFIX_LENGTH]);
+    uid.copy_from_slice(&digest[..16]);
+    suffix.copy_from_slice(&digest[16..16 + names::SUFFIX_LENGTH]);
     let mut spec = template.spec.unwrap_or_default();
     spec.enable_service_links.get_or_insert(true);
     spec.containers.iter_mut().for_each(request_what_is_limited);
     Pod {
         metadata: ObjectMeta {
-            name: Some(format!("{base}{suffix}")),
+            name: Some(names::generated(&base, suffix)),
             generate_name: Some(base),
             namespace: job.metadata.namespace.clone(),
-            uid: Some(uuid(&digest)),
+            uid: Some(names::uuid(uid)),
             creation_timestamp: Some(whole(now)),
             generation: Some(1),
             labels: meta.labels,
@@ -74,14 +66,4 @@ fn request_what_is_limited(container: &mut Container) {
     for (name, limit) in limits {
         requests.entry(name.clone()).or_insert_with(|| limit.clone());
     }
-}
-
-/// Sixteen bytes in the form of a random UUID.
-fn uuid(bytes: &[u8]) -> String {
-    let mut id = [0; 16];
-    id.copy_from_slice(&bytes[..16]);
-    id[6] = id[6] & 0x0f | 0x40;
-    id[8] = id[8] & 0x3f | 0x80;
-    let text = hex::encode(id);
-    [&text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..]].join("-")
 }
