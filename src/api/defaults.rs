@@ -23,6 +23,7 @@ pub const GENERATED_LABELS: [&str; 4] = [
 /// Fills in what is not said. Done twice is done once.
 pub fn apply(job: &mut Job, uid: &str) {
     let name = job.name().to_owned();
+    job.metadata.uid.get_or_insert_with(|| uid.to_owned());
     job.metadata.namespace.get_or_insert_with(|| "default".to_owned());
     let spec = job.spec.get_or_insert_default();
     fill_spec(spec);
@@ -56,10 +57,9 @@ fn generate_selector(spec: &mut JobSpec, name: &str, uid: &str) {
     for (label, value) in GENERATED_LABELS.into_iter().zip([uid, name, uid, name]) {
         labels.entry(label.to_owned()).or_insert_with(|| value.to_owned());
     }
-    spec.selector.get_or_insert_with(|| LabelSelector {
-        match_labels: Some([(GENERATED_LABELS[0].to_owned(), uid.to_owned())].into()),
-        ..LabelSelector::default()
-    });
+    let selector: &mut LabelSelector = spec.selector.get_or_insert_default();
+    let selected = selector.match_labels.get_or_insert_default();
+    selected.entry(GENERATED_LABELS[0].to_owned()).or_insert_with(|| uid.to_owned());
 }
 
 /// <https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/>
@@ -78,6 +78,9 @@ fn fill_container(container: &mut Container) {
     container.termination_message_path.get_or_insert_with(|| "/dev/termination-log".to_owned());
     container.termination_message_policy.get_or_insert_with(|| "File".to_owned());
     container.resources.get_or_insert_default();
+    for port in container.ports.iter_mut().flatten() {
+        port.protocol.get_or_insert_with(|| "TCP".to_owned());
+    }
 }
 
 /// <https://kubernetes.io/docs/concepts/containers/images/#imagepullpolicy-defaulting>

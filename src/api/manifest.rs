@@ -12,7 +12,9 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde_json::{Map, Value};
 
 use super::fields;
+use super::locate::Locate;
 use super::path::{Path, Segment};
+use super::validation::FieldError;
 
 /// Why a manifest is not accepted: `job.yaml:12: spec.parallelism: expected an integer, ...`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,14 +49,64 @@ impl std::error::Error for Refusal {}
 /// # Errors
 /// All that is wrong in all documents; nothing of the file is taken then.
 pub fn read(source: &str, bytes: &[u8]) -> Result<Vec<Job>, Vec<Refusal>> {
-    let format = Format::of(bytes);
-    let mut reader = Reader { source, bytes, format, jobs: Vec::new(), refusals: Vec::new() };
-    reader.read();
-    if reader.jobs.is_empty() && reader.refusals.is_empty() {
-        let problem = "no objects in it; kiln runs batch/v1 Jobs".to_owned();
-        reader.refusals.push(refusal(source, None, problem));
+    Ok(Manifest::read(source, bytes)?.jobs)
+}
+
+/// The Jobs of a file, and where each of them stands in it.
+#[derive(Debug, Clone)]
+pub struct Manifest<'a> {
+    file: File<'a>,
+    jobs: Vec<Job>,
+    /// Of each Job.
+    places: Vec<Place>,
+}
+
+impl<'a> Manifest<'a> {
+    /// The same as [`read`], for whoever has more to say of the Jobs.
+    ///
+    /// # Errors
+    /// All that is wrong in all documents; nothing of the file is taken then.
+    pub fn read(source: &'a str, bytes: &'a [u8]) -> Result<Self, Vec<Refusal>> {
+        let file = File { source, bytes, format: Format::of(bytes) };
+        let jobs = Self { file, jobs: Vec::new(), places: Vec::new() };
+        let mut reader = Reader { file, manifest: jobs, refusals: Vec::new() };
+        reader.read();
+        if reader.manifest.jobs.is_empty() && reader.refusals.is_empty() {
+            let problem = "no objects in it; kiln runs batch/v1 Jobs".to_owned();
+            reader.refusals.push(refusal(source, None, problem));
+        }
+        if reader.refusals.is_empty() { Ok(reader.manifest) } else { Err(reader.refusals) }
     }
-    if reader.refusals.is_empty() { Ok(reader.jobs) } else { Err(reader.refusals) }
+
+    pub fn jobs(&self) -> &[Job] {
+        &self.jobs
+    }
+
+    /// What is wrong with the Job of this number, counted from zero, and where: at the field, or
+    /// where it should be.
+    pub fn refuse(&self, job: usize, error: &FieldError) -> Refusal {
+        let place = &self.places[job];
+        let mut path = place.full(&as_written(&error.path));
+        let line = loop {
+            let line = self.file.line_of(place.document, &path);
+            if line.is_some() || path.segments().is_empty() {
+                break line;
+            }
+            path = path.parent();
+        };
+        let (path, problem) = (place.full(&error.path).to_string(), error.problem.to_string());
+        Refusal { source: self.file.source.to_owned(), line, path, problem }
+    }
+}
+
+/// Kubernetes leaves a step out when it refuses the labels of a template.
+fn as_written(path: &Path) -> Path {
+    for list in ["labels", "annotations"] {
+        if *path == Path::of("spec.template").field(list) {
+            return Path::of("spec.template.metadata").field(list);
+        }
+    }
+    path.clone()
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -73,28 +125,34 @@ impl Format {
     }
 }
 
-struct Reader<'a> {
+/// What is read, and what the user calls it.
+#[derive(Debug, Clone, Copy)]
+struct File<'a> {
     source: &'a str,
     bytes: &'a [u8],
     format: Format,
-    jobs: Vec<Job>,
+}
+
+struct Reader<'a> {
+    file: File<'a>,
+    manifest: Manifest<'a>,
     refusals: Vec<Refusal>,
 }
 
 impl Reader<'_> {
     fn read(&mut self) {
-        let bytes = self.bytes;
-        let documents: Vec<Result<Value, Refusal>> = match self.format {
-            Format::Json => serde_json::Deserializer::from_slice(bytes)
+        let file = self.file;
+        let documents: Vec<Result<Value, Refusal>> = match file.format {
+            Format::Json => serde_json::Deserializer::from_slice(file.bytes)
                 .into_iter::<Strict>()
-                .map(|document| document.map(|s| s.0).map_err(|e| self.broken_json(&e)))
+                .map(|document| document.map(|s| s.0).map_err(|e| file.broken_json(&e)))
                 .collect(),
             Format::Yaml => {
                 let mut documents = Vec::new();
-                for document in serde_yaml::Deserializer::from_slice(bytes) {
+                for document in serde_yaml::Deserializer::from_slice(file.bytes) {
                     let read = Strict::deserialize(document);
                     let broken = read.is_err();
-                    documents.push(read.map(|s| s.0).map_err(|e| self.broken_yaml(&e)));
+                    documents.push(read.map(|s| s.0).map_err(|e| file.broken_yaml(&e)));
                     // The parser cannot find its way after an error of syntax.
                     if broken {
                         break;
@@ -160,7 +218,10 @@ impl Reader<'_> {
         let (kept, findings) = fields::check_job(value);
         if findings.is_empty() {
             match serde_json::from_value(kept) {
-                Ok(job) => self.jobs.push(job),
+                Ok(job) => {
+                    self.manifest.jobs.push(job);
+                    self.manifest.places.push(place.clone());
+                }
                 Err(e) => self.refuse(place, &Path::default(), e.to_string()),
             }
         }
@@ -170,16 +231,14 @@ impl Reader<'_> {
     }
 
     fn refuse(&mut self, place: &Place, path: &Path, problem: String) {
-        let full = path.segments().iter().fold(place.within.clone(), |full, s| match s {
-            Segment::Field(name) => full.field(name),
-            Segment::Index(index) => full.index(*index),
-            Segment::Key(key) => full.key(key),
-        });
-        let line = self.line_of(place.document, &full);
-        let source = self.source.to_owned();
+        let full = place.full(path);
+        let line = self.file.line_of(place.document, &full);
+        let source = self.file.source.to_owned();
         self.refusals.push(Refusal { source, line, path: full.to_string(), problem });
     }
+}
 
+impl File<'_> {
     /// Reads the file once more, up to the field: only the parser knows where it stands.
     fn line_of(&self, document: usize, path: &Path) -> Option<usize> {
         let locate = Locate(path.segments());
@@ -219,11 +278,23 @@ impl Reader<'_> {
 }
 
 /// Which object of the file is meant.
+#[derive(Debug, Clone)]
 struct Place {
     /// Counted from zero.
     document: usize,
     /// The way into a list.
     within: Path,
+}
+
+impl Place {
+    /// The way from the root of the document.
+    fn full(&self, path: &Path) -> Path {
+        path.segments().iter().fold(self.within.clone(), |full, s| match s {
+            Segment::Field(name) => full.field(name),
+            Segment::Index(index) => full.index(*index),
+            Segment::Key(key) => full.key(key),
+        })
+    }
 }
 
 fn refusal(source: &str, line: Option<usize>, problem: String) -> Refusal {
@@ -317,111 +388,6 @@ fn merge(map: &mut Map<String, Value>) {
     map.remove("<<");
     for (key, value) in bases.into_iter().flatten() {
         map.entry(key).or_insert(value);
-    }
-}
-
-/// Fails where the path ends, so that the parser says where that is.
-#[derive(Clone, Copy)]
-struct Locate<'p>(&'p [Segment]);
-
-impl Locate<'_> {
-    fn scalar<E: Error>(self) -> Result<(), E> {
-        if self.0.is_empty() { Err(E::custom("here")) } else { Ok(()) }
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Locate<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Locate<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("anything")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<(), E> {
-        self.scalar()
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
-        self.scalar()
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
-        self.scalar()
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
-        self.scalar()
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
-        self.scalar()
-    }
-
-    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
-        self.scalar()
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        self.scalar()?;
-        if let [Segment::Index(index), rest @ ..] = self.0 {
-            for _ in 0..*index {
-                seq.next_element::<IgnoredAny>()?;
-            }
-            seq.next_element_seed(Locate(rest))?;
-        }
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        self.scalar()?;
-        let [Segment::Field(name) | Segment::Key(name), rest @ ..] = self.0 else {
-            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            return Ok(());
-        };
-        while let Some(found) = map.next_key_seed(LocateKey { name, last: rest.is_empty() })? {
-            if found {
-                map.next_value_seed(Locate(rest))?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Tells whether a key is the one, and fails if the path ends with it.
-struct LocateKey<'p> {
-    name: &'p str,
-    last: bool,
-}
-
-impl<'de> DeserializeSeed<'de> for LocateKey<'_> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for LocateKey<'_> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E: Error>(self, key: &str) -> Result<bool, E> {
-        let found = key == self.name;
-        if found && self.last { Err(E::custom("here")) } else { Ok(found) }
     }
 }
 
@@ -566,6 +532,34 @@ spec:
     fn everything_wrong_is_told_at_once() {
         let text = JOB.replace("image:", "imagee:").replace(": 2", ": two") + "---\nkind: Pod\n";
         assert_eq!(refusals(&text).len(), 3);
+    }
+
+    #[test]
+    fn what_is_not_valid_is_refused_where_it_stands_or_should() {
+        use crate::api::validation::Problem;
+        let template = "  template:\n    metadata:\n      labels: {a: b}\n";
+        let two = JOB.replace("  template:\n", template);
+        let text = format!("{JOB}---\n{two}");
+        let manifest = Manifest::read("job.yaml", text.as_bytes()).expect("accepted");
+        let container = Path::of("spec.template.spec.containers").index(0);
+        for (job, path, line) in [
+            (0, container.field("image"), 12),
+            (1, container.field("image"), 27),
+            (1, Path::of("spec.template.labels"), 22),
+            (0, Path::of("spec.template.labels"), 7),
+            (0, container.field("ports").index(3).field("name"), 11),
+            (0, Path::of("spec.selector"), 5),
+        ] {
+            let problem = Problem::Required(String::new());
+            let refusal = manifest.refuse(job, &FieldError { path: path.clone(), problem });
+            assert_eq!(refusal.to_string(), format!("job.yaml:{line}: {path}: Required value"));
+        }
+        let list = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: batch/v1\n  kind: Job\n  \
+            metadata:\n    name: A\n";
+        let manifest = Manifest::read("-", list.as_bytes()).expect("accepted");
+        let (path, problem) = (Path::of("metadata.name"), Problem::Forbidden("so"));
+        let refusal = manifest.refuse(0, &FieldError { path, problem });
+        assert_eq!(refusal.to_string(), "-:7: items[0].metadata.name: Forbidden: so");
     }
 
     #[test]

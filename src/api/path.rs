@@ -6,7 +6,7 @@ use std::fmt;
 
 /// One step into an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Segment {
+pub enum Segment {
     /// A field that the API names.
     Field(String),
     /// An element of a list.
@@ -17,27 +17,32 @@ pub(super) enum Segment {
 
 /// The steps from the root of an object to a field.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Path(Vec<Segment>);
+pub struct Path(Vec<Segment>);
 
 impl Path {
     /// Reads `a.b.c`, of fields only.
-    pub(super) fn of(fields: &str) -> Self {
+    pub fn of(fields: &str) -> Self {
         Self(fields.split('.').map(|f| Segment::Field(f.to_owned())).collect())
     }
 
-    pub(super) fn field(&self, name: &str) -> Self {
+    pub fn field(&self, name: &str) -> Self {
         self.then(Segment::Field(name.to_owned()))
     }
 
-    pub(super) fn index(&self, index: usize) -> Self {
+    pub fn index(&self, index: usize) -> Self {
         self.then(Segment::Index(index))
     }
 
-    pub(super) fn key(&self, key: &str) -> Self {
+    pub fn key(&self, key: &str) -> Self {
         self.then(Segment::Key(key.to_owned()))
     }
 
-    pub(super) fn segments(&self) -> &[Segment] {
+    /// The path without its last step.
+    pub fn parent(&self) -> Self {
+        Self(self.0[..self.0.len().saturating_sub(1)].to_vec())
+    }
+
+    pub fn segments(&self) -> &[Segment] {
         &self.0
     }
 

@@ -1,0 +1,320 @@
+//! Which values a Job may have.
+//!
+//! Owns: the checks, how a refusal is worded, and the Job's own fields. Must not know: defaults, or
+//! where a Job comes from. The rules and their words are those of
+//! <https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/job-v1/>.
+
+mod names;
+mod pod;
+mod security;
+mod selector;
+
+use std::fmt;
+
+use k8s_openapi::api::batch::v1::{Job, JobSpec};
+
+use super::defaults::GENERATED_LABELS;
+use super::object::Object;
+use super::path::Path;
+
+/// What is wrong with one field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// `spec.template.spec.containers[0].image`
+    pub path: Path,
+    pub problem: Problem,
+}
+
+/// <https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/>
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    Required(String),
+    Invalid {
+        /// As Kubernetes shows it: text in quotes, objects as JSON.
+        value: String,
+        detail: String,
+    },
+    /// Not one of the values that there are.
+    Unsupported {
+        value: String,
+        supported: &'static [&'static str],
+    },
+    Duplicate {
+        value: String,
+    },
+    Forbidden(&'static str),
+    TooLong {
+        /// How many there may be.
+        bytes: usize,
+    },
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.problem)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Required(detail) if detail.is_empty() => f.write_str("Required value"),
+            Self::Required(detail) => write!(f, "Required value: {detail}"),
+            Self::Invalid { value, detail } => write!(f, "Invalid value: {value}: {detail}"),
+            Self::Unsupported { value, supported } => {
+                let supported: Vec<String> = supported.iter().map(|s| quoted(s)).collect();
+                let supported = supported.join(", ");
+                write!(f, "Unsupported value: {value:?}: supported values: {supported}")
+            }
+            Self::Duplicate { value } => write!(f, "Duplicate value: {value:?}"),
+            Self::Forbidden(detail) => write!(f, "Forbidden: {detail}"),
+            Self::TooLong { bytes } => {
+                write!(f, "Too long: may not be more than {bytes} bytes")
+            }
+        }
+    }
+}
+
+/// All that is wrong with a Job that has its defaults.
+pub fn validate(job: &Job) -> Vec<FieldError> {
+    let mut found = Found::default();
+    found.metadata(job);
+    match &job.spec {
+        Some(spec) => found.spec(job, spec),
+        None => found.add(&Path::of("spec"), Problem::Required(String::new())),
+    }
+    found.errors
+}
+
+/// The refusal as `kubectl` words it.
+pub fn summary(name: &str, errors: &[FieldError]) -> String {
+    match errors {
+        [one] => format!("The Job {name:?} is invalid: {one}"),
+        many => {
+            let lines: String = many.iter().map(|error| format!("\n* {error}")).collect();
+            format!("The Job {name:?} is invalid: {lines}")
+        }
+    }
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Found {
+    errors: Vec<FieldError>,
+}
+
+impl Found {
+    /// The same is not told twice.
+    fn add(&mut self, path: &Path, problem: Problem) {
+        let error = FieldError { path: path.clone(), problem };
+        if !self.errors.contains(&error) {
+            self.errors.push(error);
+        }
+    }
+
+    fn invalid(&mut self, path: &Path, value: String, detail: impl Into<String>) {
+        self.add(path, Problem::Invalid { value, detail: detail.into() });
+    }
+
+    /// Adds what is wrong with the spelling of a value.
+    fn spelling(&mut self, path: &Path, value: &str, wrong: Vec<String>) {
+        for detail in wrong {
+            self.invalid(path, quoted(value), detail);
+        }
+    }
+
+    fn not_negative(&mut self, path: &Path, value: Option<i64>) {
+        if let Some(value) = value.filter(|value| *value < 0) {
+            self.invalid(path, value.to_string(), "must be greater than or equal to 0");
+        }
+    }
+
+    fn within(&mut self, path: &Path, value: Option<i64>, least: i64, most: i64) {
+        if let Some(value) = value.filter(|value| !(least..=most).contains(value)) {
+            let detail = format!("must be between {least} and {most}, inclusive");
+            self.invalid(path, value.to_string(), detail);
+        }
+    }
+
+    fn one_of(&mut self, path: &Path, value: Option<&str>, all: &'static [&'static str]) {
+        if let Some(value) = value.filter(|value| !all.contains(value)) {
+            self.add(path, Problem::Unsupported { value: value.to_owned(), supported: all });
+        }
+    }
+
+    /// <https://kubernetes.io/docs/concepts/overview/working-with-objects/names/>
+    fn metadata(&mut self, job: &Job) {
+        let path = Path::of("metadata");
+        if let Some(base) = job.metadata.generate_name.as_deref().filter(|base| !base.is_empty()) {
+            self.spelling(&path.field("generateName"), base, names::subdomain_prefix(base));
+        }
+        if job.name().is_empty() {
+            let detail = "name or generateName is required";
+            self.add(&path.field("name"), Problem::Required(detail.to_owned()));
+        } else {
+            self.spelling(&path.field("name"), job.name(), names::subdomain(job.name()));
+        }
+        let namespace = path.field("namespace");
+        if job.namespace().is_empty() {
+            self.add(&namespace, Problem::Required(String::new()));
+        } else {
+            self.spelling(&namespace, job.namespace(), names::label(job.namespace()));
+        }
+        // Those that were generated are told of where they were generated, in the template.
+        let labels = job.metadata.labels.iter().flatten();
+        let own = labels.filter(|(key, _)| !GENERATED_LABELS.contains(&key.as_str()));
+        self.labels(&path.field("labels"), own);
+        self.annotations(&path.field("annotations"), job.metadata.annotations.as_ref());
+    }
+
+    fn spec(&mut self, job: &Job, spec: &JobSpec) {
+        let path = Path::of("spec");
+        for (name, value) in [
+            ("parallelism", spec.parallelism.map(i64::from)),
+            ("completions", spec.completions.map(i64::from)),
+            ("activeDeadlineSeconds", spec.active_deadline_seconds),
+            ("backoffLimit", spec.backoff_limit.map(i64::from)),
+        ] {
+            self.not_negative(&path.field(name), value);
+        }
+        let modes = &["NonIndexed", "Indexed"];
+        self.one_of(&path.field("completionMode"), spec.completion_mode.as_deref(), modes);
+        let policies = &["Failed", "TerminatingOrFailed"];
+        let policy = spec.pod_replacement_policy.as_deref();
+        self.one_of(&path.field("podReplacementPolicy"), policy, policies);
+        self.selector(job, spec);
+        self.template(&spec.template);
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("{text:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{defaults, manifest};
+
+    /// The pod of a Job with nothing wrong.
+    pub(super) const POD: &str = "restartPolicy: Never, containers: [{name: a, image: b}]";
+
+    fn refused_text(meta: &str, spec: &str) -> Vec<String> {
+        let text = format!("apiVersion: batch/v1\nkind: Job\nmetadata: {meta}\nspec: {spec}\n");
+        let mut job = manifest::read("job.yaml", text.as_bytes()).unwrap().remove(0);
+        defaults::apply(&mut job, "u");
+        validate(&job).iter().map(ToString::to_string).collect()
+    }
+
+    pub(super) fn refused(spec: &str) -> Vec<String> {
+        refused_text("{name: pi}", spec)
+    }
+
+    /// With this metadata, and nothing else wrong.
+    pub(super) fn refused_job(meta: &str) -> Vec<String> {
+        refused_text(meta, &format!("{{template: {{spec: {{{POD}}}}}}}"))
+    }
+
+    /// With these fields of the pod's spec, and nothing else wrong.
+    pub(super) fn refused_pod(fields: &str) -> Vec<String> {
+        refused(&format!("{{template: {{spec: {{{POD}, {fields}}}}}}}"))
+    }
+
+    /// With these fields of its container, and nothing else wrong.
+    pub(super) fn refused_container(fields: &str) -> Vec<String> {
+        let container = format!("{{name: a, image: b, {fields}}}");
+        let pod = format!("{{restartPolicy: Never, containers: [{container}]}}");
+        refused(&format!("{{template: {{spec: {pod}}}}}"))
+    }
+
+    #[test]
+    fn the_jobs_refusals_are_in_the_words_of_kubernetes() {
+        for (field, expected) in [
+            (
+                "parallelism: -1",
+                "parallelism: Invalid value: -1: must be greater than or equal to 0",
+            ),
+            (
+                "completions: -2",
+                "completions: Invalid value: -2: must be greater than or equal to 0",
+            ),
+            (
+                "backoffLimit: -1",
+                "backoffLimit: Invalid value: -1: must be greater than or equal to 0",
+            ),
+            (
+                "activeDeadlineSeconds: -1",
+                "activeDeadlineSeconds: Invalid value: -1: must be greater than or equal to 0",
+            ),
+            (
+                "completionMode: Sorted",
+                "completionMode: Unsupported value: \"Sorted\": supported values: \
+                 \"NonIndexed\", \"Indexed\"",
+            ),
+            (
+                "podReplacementPolicy: Never",
+                "podReplacementPolicy: Unsupported value: \"Never\": supported values: \
+                 \"Failed\", \"TerminatingOrFailed\"",
+            ),
+        ] {
+            let spec = format!("{{{field}, template: {{spec: {{{POD}}}}}}}");
+            assert_eq!(refused(&spec), [format!("spec.{expected}")]);
+        }
+        let unknown =
+            "{template: {spec: {restartPolicy: Sometimes, containers: [{name: a, image: b}]}}}";
+        assert_eq!(
+            refused(unknown),
+            ["spec.template.spec.restartPolicy: Unsupported value: \"Sometimes\": \
+              supported values: \"OnFailure\", \"Never\""]
+        );
+    }
+
+    #[test]
+    fn a_name_is_a_subdomain_and_a_namespace_a_label() {
+        for (meta, expected) in [
+            ("{}", "metadata.name: Required value: name or generateName is required"),
+            (
+                "{name: Pi}",
+                "metadata.name: Invalid value: \"Pi\": a lowercase RFC 1123 subdomain must consist",
+            ),
+            (
+                "{name: pi, namespace: a.b}",
+                "metadata.namespace: Invalid value: \"a.b\": must not contain dots",
+            ),
+            (
+                "{name: pi, generateName: Pi-}",
+                "metadata.generateName: Invalid value: \"Pi-\": a lowercase RFC 1123 subdomain must",
+            ),
+        ] {
+            let found = refused_job(meta);
+            assert!(found.iter().any(|text| text.starts_with(expected)), "{found:?}");
+        }
+        assert_eq!(refused_job("{name: a.b, namespace: c-d, generateName: e-}"), [""; 0]);
+    }
+
+    #[test]
+    fn several_refusals_are_listed() {
+        let errors = validate(&Job::default());
+        let text = summary("x", &errors);
+        assert!(
+            text.starts_with("The Job \"x\" is invalid: \n* metadata.name: Required"),
+            "{text}"
+        );
+        assert_eq!(summary("x", &errors[2..]), "The Job \"x\" is invalid: spec: Required value");
+    }
+
+    #[test]
+    fn the_manifests_of_this_repository_are_valid() {
+        for text in [
+            include_str!("../../../manifests/batch-job.yaml"),
+            include_str!("../../../manifests/multi-completion-batch-job.yaml"),
+            include_str!("../../../manifests/multi-completion-parallel-batch-job.yaml"),
+            include_str!("../../../manifests/time-limited-batch-job.yaml"),
+            include_str!("../../../manifests/failing-batch-job.yaml"),
+        ] {
+            let mut job = manifest::read("job.yaml", text.as_bytes()).unwrap().remove(0);
+            defaults::apply(&mut job, "u");
+            assert_eq!(validate(&job), []);
+        }
+    }
+}
