@@ -5,6 +5,7 @@
 
 pub mod columns;
 pub mod defaults;
+pub mod deletion;
 pub mod duration;
 pub mod event;
 mod fields;

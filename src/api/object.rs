@@ -8,6 +8,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+/// What the engine remembers in annotations is called like this. No user says it.
+pub const ENGINE_PREFIX: &str = "kiln/";
+
 /// The kinds of object that kiln stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {

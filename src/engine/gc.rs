@@ -13,15 +13,11 @@ use tracing::{info, warn};
 
 use super::Shared;
 use super::clock::later;
-use super::jobs::mark_deleted;
+use crate::api::deletion::{FOREGROUND_FINALIZER, mark_pod};
 use crate::api::object::Object;
 use crate::api::pod::is_controlled_by;
 use crate::job::TRACKING_FINALIZER;
 use crate::store;
-
-/// Holds a deleted Job until its pods are gone.
-/// <https://kubernetes.io/docs/concepts/architecture/garbage-collection/#foreground-deletion>
-const FOREGROUND_FINALIZER: &str = "foregroundDeletion";
 
 /// How long an Event is kept after it was last told, as an API server does.
 const EVENT_LIFETIME: Duration = Duration::from_hours(1);
@@ -74,7 +70,7 @@ async fn delete_pods(shared: &Shared, namespace: &str, uid: &str) -> Result<usiz
     for pod in pods.into_iter().filter(|pod| is_controlled_by(pod, uid)) {
         left += 1;
         let mut next = pod.clone();
-        mark_deleted(&mut next, shared.clock.now());
+        mark_pod(&mut next, None, shared.clock.now());
         next.remove_finalizer(TRACKING_FINALIZER);
         if next == pod {
             continue;

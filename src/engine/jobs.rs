@@ -6,10 +6,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::{Job, JobStatus};
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
@@ -17,8 +16,8 @@ use tracing::{debug, error, warn};
 use super::clock::later;
 use super::events::Teller;
 use super::{Shared, gc};
+use crate::api::deletion::mark_pod;
 use crate::api::object::{Key, Object};
-use crate::api::pod::grace_period;
 use crate::job::{self, Action, TRACKING_FINALIZER};
 use crate::store;
 
@@ -114,7 +113,7 @@ async fn reconcile(
             }
             Action::DeletePod { name, uncounted } => {
                 if let Some(mut pod) = named(pods, &name) {
-                    mark_deleted(&mut pod, now);
+                    mark_pod(&mut pod, None, now);
                     if uncounted {
                         pod.remove_finalizer(TRACKING_FINALIZER);
                     }
@@ -148,19 +147,6 @@ async fn reconcile(
 
 fn named(pods: &[Arc<Pod>], name: &str) -> Option<Pod> {
     pods.iter().find(|pod| pod.name() == name).map(|pod| Pod::clone(pod))
-}
-
-/// What a request to delete the pod writes: when its grace ends.
-/// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination>
-pub(super) fn mark_deleted(pod: &mut Pod, now: Timestamp) {
-    if pod.is_deleting() {
-        return;
-    }
-    let grace = i64::try_from(grace_period(pod).as_secs()).unwrap_or(i64::MAX);
-    let at = now.checked_add(SignedDuration::from_secs(grace)).unwrap_or(Timestamp::MAX);
-    let whole = Timestamp::from_second(at.as_second()).unwrap_or(at);
-    pod.metadata.deletion_timestamp = Some(Time(whole));
-    pod.metadata.deletion_grace_period_seconds = Some(grace);
 }
 
 /// The status as it comes back from the store: two that are stored alike are equal.

@@ -25,9 +25,7 @@ use crate::api::event::Note;
 
 pub use reconcile::reconcile;
 
-/// Marks a pod that is not yet counted in its Job's status.
-/// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#job-tracking-with-finalizers>
-pub const TRACKING_FINALIZER: &str = "batch.kubernetes.io/job-tracking";
+pub use crate::api::deletion::TRACKING_FINALIZER;
 
 /// What should happen to a Job and its pods next.
 pub type Plan = crate::plan::Plan<Action, Record>;

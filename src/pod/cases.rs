@@ -1,5 +1,7 @@
 //! The acceptance cases of <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/>.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container as Wanted, Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -8,6 +10,7 @@ use super::{
     Action, Cause, Container, Exit, Image, ImageError, ImageReason, Instance, Observed, Plan,
     RefusedReason, Rules, Sandbox, Signal, State, reconcile,
 };
+use crate::api::deletion::mark_pod;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -199,6 +202,31 @@ fn a_deleted_pod_is_asked_to_stop_and_killed_after_its_grace() {
         let pod = after(&pod, &plan);
         assert!(does(&look(&pod, &Observed::default(), 42), &Action::ReleasePod));
     }
+}
+
+#[test]
+fn a_grace_that_is_shortened_ends_sooner() {
+    let (mut pod, mut observed) = (pod("Never", &["main"]), ready());
+    put(&mut observed, instance("main", 0), running(0));
+    pod = after(&pod, &look(&pod, &observed, 1));
+    mark_pod(&mut pod, None, at(10));
+    let kill = Action::Signal { instance: instance("main", 0), signal: Signal::Kill };
+    observed.containers.get_mut(&instance("main", 0)).unwrap().signalled =
+        Some((Signal::Stop, at(10)));
+    assert!(!does(&look(&pod, &observed, 12), &kill));
+    mark_pod(&mut pod, Some(Duration::ZERO), at(12));
+    let plan = look(&pod, &observed, 12);
+    assert!(does(&plan, &kill) && !does(&plan, &Action::ReleasePod));
+
+    // One that was not even asked to stop is asked, and killed a second later.
+    observed.containers.get_mut(&instance("main", 0)).unwrap().signalled = None;
+    let stop = Action::Signal { instance: instance("main", 0), signal: Signal::Stop };
+    assert!(does(&look(&pod, &observed, 12), &stop));
+    observed.containers.get_mut(&instance("main", 0)).unwrap().signalled =
+        Some((Signal::Stop, at(12)));
+    let plan = look(&pod, &observed, 12);
+    assert_eq!((does(&plan, &kill), plan.wake_at), (false, Some(at(13))));
+    assert!(does(&look(&pod, &observed, 13), &kill));
 }
 
 #[test]
