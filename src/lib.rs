@@ -9,4 +9,5 @@ pub mod monitor;
 pub mod plan;
 pub mod pod;
 pub mod runtime;
+pub mod server;
 pub mod store;
