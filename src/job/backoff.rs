@@ -121,7 +121,7 @@ mod tests {
     use crate::job::testing::{at, failed, succeeded};
 
     #[test]
-    fn delays_are_10_20_40_80_160_320_600_600_seconds_and_a_success_resets_them() {
+    fn case_30_delays_are_10_20_40_80_160_320_600_600_seconds_and_a_success_resets_them() {
         let (mut ledger, rules, mut delays) = (Ledger::default(), Rules::default(), Vec::new());
         for n in 0..8 {
             let end = at(1000 * n);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_after_a_simultaneous_success_leaves_a_count_of_one() {
+    fn case_30_a_failure_after_a_simultaneous_success_leaves_a_count_of_one() {
         let mut ledger = Ledger { failures: 5, ..Ledger::default() };
         let failures = [failed("a", at(10)), failed("b", at(11)), failed("c", at(12))];
         let failures: Vec<&Pod> = failures.iter().collect();
