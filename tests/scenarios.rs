@@ -1,56 +1,92 @@
 //! Plays `tests/scenarios/*.txt`: what a Job and its pods do, told line by line.
 //!
-//! `job FIELD=VALUE...`, `exit CODE`, `advance 10s`, `restart`, `crash`, `image missing|back`, `delete`,
-//! and `await`: `active= succeeded= failed= running= pods= restarts= condition= reason=`, or `gone`.
+//! `job FIELD=VALUE...`, `set FIELD=VALUE`, `exit CODE [first|again]` (of a container that runs for the
+//! first time, or not), `advance 10s`, `restart`, `crash`, `image missing|back`, `stubborn` (containers
+//! do not stop when they are asked to), `delete [background|orphan]`, `kill`, and `await`: `active=
+//! succeeded= failed= running= pods= terminating= uncounted= restarts= condition= reason= waiting=
+//! phase= status= job=gone`, or `gone`. `KILN_SCENARIO=case_33` plays those that are called like it.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod world;
 
+use std::path::Path;
 use std::time::Duration;
 
 use kiln::api;
+use kiln::api::object::Object;
+use kiln::pod::Instance;
+use kiln::server::objects::Propagation;
 use serde_json::{Map, Value};
 use world::World;
 
 const IMAGE: &str = "busybox:1";
 
-#[tokio::test]
-async fn every_scenario_plays_as_it_is_written() {
-    let mut files: Vec<_> =
-        std::fs::read_dir("tests/scenarios").unwrap().map(|entry| entry.unwrap().path()).collect();
+/// Each plays in a thread that is called like it, so that what breaks says where.
+#[test]
+fn every_scenario_plays_as_it_is_written() {
+    let wanted = std::env::var("KILN_SCENARIO").unwrap_or_default();
+    let mut files: Vec<_> = std::fs::read_dir("tests/scenarios")
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_string_lossy().contains(&wanted))
+        .collect();
     files.sort();
     assert!(!files.is_empty());
-    for file in files {
-        let text = std::fs::read_to_string(&file).unwrap();
-        let mut world = World::new();
-        for (number, line) in text.lines().enumerate() {
-            let line = line.split('#').next().unwrap_or_default().trim();
-            if !line.is_empty() {
-                let place = format!("{}:{}: {line}", file.display(), number + 1);
-                step(&mut world, line, &place).await;
-            }
+    let broken: Vec<_> = files
+        .iter()
+        .filter(|file| {
+            let (name, file) = (file.file_name().unwrap().to_string_lossy(), (*file).clone());
+            let thread = std::thread::Builder::new().name(name.into_owned());
+            thread.spawn(move || play_alone(&file)).unwrap().join().is_err()
+        })
+        .collect();
+    assert!(broken.is_empty(), "{} of {} broke: {broken:#?}", broken.len(), files.len());
+}
+
+fn play_alone(file: &Path) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(play(file));
+}
+
+async fn play(file: &Path) {
+    let text = std::fs::read_to_string(file).unwrap();
+    let mut world = World::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        if !line.is_empty() {
+            let place = format!("{}:{}: {line}", file.display(), number + 1);
+            step(&mut world, line, &place).await;
         }
-        world.check_invariants().await;
-        world.stop().await;
     }
+    world.check_invariants().await;
+    world.stop().await;
 }
 
 async fn step(world: &mut World, line: &str, place: &str) {
     let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
     match verb {
         "job" => submit(world, rest).await,
-        "exit" => {
-            world.until(place, async |world| !world.host.running().is_empty()).await;
-            let (uid, instance) = world.host.running().remove(0);
-            world.host.exit(&uid, &instance, rest.parse().unwrap());
+        "set" => {
+            let (name, value) = rest.split_once('=').unwrap();
+            world.set(name, value.parse::<i64>().unwrap().into()).await;
         }
+        "exit" => exit(world, rest, place).await,
         "advance" => {
             world.advance(Duration::from_secs(rest.trim_end_matches('s').parse().unwrap()));
         }
         "restart" => world.restart().await,
         "crash" => world.crash(),
         "image" => world.host.set_missing(IMAGE, rest == "missing"),
-        "delete" => world.delete().await,
+        "stubborn" => world.host.set_stubborn(true),
+        "delete" => {
+            let propagation = match rest {
+                "background" => Propagation::Background,
+                "orphan" => Propagation::Orphan,
+                _ => Propagation::Foreground,
+            };
+            world.delete(propagation).await;
+        }
+        "kill" => world.kill().await,
         "await" => {
             for expected in rest.split(' ') {
                 world.until(place, async |world| holds(world, expected).await).await;
@@ -60,9 +96,23 @@ async fn step(world: &mut World, line: &str, place: &str) {
     }
 }
 
+async fn exit(world: &World, rest: &str, place: &str) {
+    let (code, which) = rest.split_once(' ').unwrap_or((rest, ""));
+    let fits = |instance: &Instance| match which {
+        "first" => instance.attempt == 0,
+        "again" => instance.attempt > 0,
+        _ => true,
+    };
+    let chosen =
+        |world: &World| world.host.running().into_iter().find(|(_, instance)| fits(instance));
+    world.until(place, async |world| chosen(world).is_some()).await;
+    let (uid, instance) = chosen(world).unwrap();
+    world.host.exit(&uid, &instance, code.parse().unwrap());
+}
+
 async fn submit(world: &World, fields: &str) {
     let (mut spec, mut policy) = (Map::new(), "Never".to_owned());
-    for field in fields.split(' ') {
+    for field in fields.split(' ').filter(|field| !field.is_empty()) {
         let (name, value) = field.split_once('=').unwrap();
         match name {
             "restartPolicy" => policy = value.to_owned(),
@@ -78,23 +128,33 @@ async fn holds(world: &World, expected: &str) -> bool {
         return job.is_none() && world.pods().await.is_empty();
     }
     let (name, value) = expected.split_once('=').unwrap();
+    let is_gone = job.is_none();
     let job = job.unwrap_or_default();
     let number = |found: usize| value.parse::<usize>().unwrap() == found;
     let count = |found: u32| value.parse::<u32>().unwrap() == found;
+    let pods = world.pods().await;
     match name {
+        "job" => value == "gone" && is_gone,
+        "terminating" => number(pods.iter().filter(|pod| pod.is_deleting()).count()),
+        "uncounted" => {
+            let held = |pod: &&_| Object::has_finalizer(*pod, kiln::job::TRACKING_FINALIZER);
+            number(pods.iter().filter(held).count())
+        }
+        "phase" => pods.iter().any(|pod| api::pod::phase(pod).as_str() == value),
+        "status" => api::columns::job_row(&job, world.clock.now())[1] == value,
         "active" => count(api::job::active(&job)),
         "succeeded" => count(api::job::succeeded(&job)),
         "failed" => count(api::job::failed(&job)),
         "running" => number(world.host.running().len()),
-        "pods" => number(world.pods().await.len()),
-        "restarts" => count(world.pods().await.iter().map(api::pod::restarts).sum()),
+        "pods" => number(pods.len()),
+        "restarts" => count(pods.iter().map(api::pod::restarts).sum()),
         "condition" => api::job::true_condition(&job, value).is_some(),
         "reason" => job
             .status
             .iter()
             .flat_map(|status| status.conditions.iter().flatten())
             .any(|condition| condition.reason.as_deref() == Some(value)),
-        "waiting" => world.pods().await.iter().any(|pod| {
+        "waiting" => pods.iter().any(|pod| {
             api::pod::container_statuses(pod).iter().any(|status| {
                 let waiting = status.state.as_ref().and_then(|state| state.waiting.as_ref());
                 waiting.and_then(|waiting| waiting.reason.as_deref()) == Some(value)

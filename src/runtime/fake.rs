@@ -31,6 +31,7 @@ struct Host {
     names: BTreeMap<String, String>,
     starts: BTreeMap<(String, Instance), u32>,
     missing_images: BTreeSet<String>,
+    stubborn: bool,
 }
 
 impl std::fmt::Debug for Fake {
@@ -93,6 +94,11 @@ impl Fake {
         } else {
             host.missing_images.remove(image);
         }
+    }
+
+    /// From now on no container ends because it is asked to; or they do again.
+    pub fn set_stubborn(&self, stubborn: bool) {
+        self.host().stubborn = stubborn;
     }
 
     /// Instances that were started more than once. There must be none.
@@ -165,6 +171,7 @@ impl Runtime for Fake {
 
     async fn signal(&self, pod: &Pod, instance: &Instance, signal: Signal) -> Result<(), Error> {
         let code = match signal {
+            Signal::Stop if self.host().stubborn => return Ok(()),
             Signal::Stop => 143,
             Signal::Kill => 137,
         };

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kiln::api::object::{Kind, Object};
 use kiln::engine::{Clock, Engine, Settings};
 use kiln::runtime::fake::Fake;
+use kiln::server::objects::{self, Propagation, Seed};
 use kiln::store::Store;
 use kiln::{job, pod};
 
@@ -72,29 +73,38 @@ impl World {
             "restartPolicy": restart_policy,
             "containers": [{"name": "main", "image": "busybox:1"}],
         }});
-        let mut job: Job = serde_json::from_value(serde_json::json!({
-            "metadata": {"name": "j", "namespace": "default", "uid": "job-uid"},
+        let wish: Job = serde_json::from_value(serde_json::json!({
+            "metadata": {"name": "j", "namespace": "default"},
             "spec": spec,
         }))
         .unwrap();
-        job.metadata.creation_timestamp = Some(Time(self.clock.now()));
-        let mut txn = self.store.txn();
-        txn.create(&job);
-        txn.commit().await.unwrap();
+        let job = objects::admit(wish, &Seed::fixed(7), self.clock.now()).unwrap();
+        objects::create_jobs(&self.store, vec![job]).await.unwrap();
     }
 
-    /// Deletes the Job after its pods.
-    pub(crate) async fn delete(&self) {
+    /// Changes a field of the Job's spec.
+    pub(crate) async fn set(&self, field: &str, value: serde_json::Value) {
         loop {
-            let Some(mut job) = self.job().await else { return };
-            job.metadata.deletion_timestamp = Some(Time(self.clock.now()));
-            job.metadata.finalizers = Some(vec!["foregroundDeletion".into()]);
+            let mut job = serde_json::to_value(self.job().await.unwrap()).unwrap();
+            job["spec"][field] = value.clone();
+            let job: Job = serde_json::from_value(job).unwrap();
             let mut txn = self.store.txn();
             txn.update(&job);
             if txn.commit().await.is_ok() {
                 return;
             }
         }
+    }
+
+    pub(crate) async fn delete(&self, propagation: Propagation) {
+        let now = self.clock.now();
+        objects::delete_job(&self.store, "default", "j", propagation, now).await.unwrap();
+    }
+
+    /// Gives the pods no more time to end.
+    pub(crate) async fn kill(&self) {
+        let Some(job) = self.job().await else { return };
+        objects::kill_pods(&self.store, job.uid(), self.clock.now()).await.unwrap();
     }
 
     pub(crate) async fn job(&self) -> Option<Job> {
@@ -109,7 +119,7 @@ impl World {
         self.clock.advance_to(self.clock.now().checked_add(by).unwrap());
     }
 
-    /// Waits until `is_so`; looks at every change of the store.
+    /// Waits until `is_so`; looks whenever the store has changed.
     pub(crate) async fn until(&self, what: &str, mut is_so: impl AsyncFnMut(&Self) -> bool) {
         let (mut jobs, mut pods) = (self.store.watch(Kind::Job, 0), self.store.watch(Kind::Pod, 0));
         let waiting = async {
@@ -117,6 +127,9 @@ impl World {
                 tokio::select! {
                     change = jobs.next() => drop(change.unwrap()),
                     change = pods.next() => drop(change.unwrap()),
+                }
+                // One look for all that has changed meanwhile.
+                while jobs.next().now_or_never().is_some() || pods.next().now_or_never().is_some() {
                 }
             }
         };
