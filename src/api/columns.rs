@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use super::duration::{human, since};
 use super::job::{completion_time, start_time, succeeded, true_condition};
 use super::object::Object;
-use super::pod::{container_statuses, containers, is_ready, is_terminal, phase};
+use super::pod::{condition, container_statuses, containers, is_ready, is_terminal, phase};
 
 pub const JOB_COLUMNS: [&str; 5] = ["NAME", "STATUS", "COMPLETIONS", "DURATION", "AGE"];
 pub const POD_COLUMNS: [&str; 5] = ["NAME", "READY", "STATUS", "RESTARTS", "AGE"];
@@ -57,8 +57,9 @@ fn completions(job: &Job) -> String {
 /// <https://kubernetes.io/docs/reference/kubectl/generated/kubectl_get/>
 pub fn pod_row(pod: &Pod, now: Timestamp) -> [String; 5] {
     let made = pod.metadata.creation_timestamp.as_ref().map(|t| t.0);
-    let ready = container_statuses(pod).iter().filter(|status| status.ready).count();
-    let ready = format!("{ready}/{}", containers(pod).len());
+    let all = containers(pod).len() + sidecars(pod).count();
+    let ready = lasting(pod).filter(|status| status.ready).count();
+    let ready = format!("{ready}/{all}");
     [pod.name().to_owned(), ready, pod_status(pod), restarts(pod, now), since(made, now)]
 }
 
@@ -68,8 +69,13 @@ fn pod_status(pod: &Pod) -> String {
     if pod.is_deleting() && !is_terminal(pod) {
         return "Terminating".to_owned();
     }
+    let initialized = condition(pod, "Initialized").is_some_and(|c| c.status == "True");
+    let initializing = initializing(pod);
+    if let Some(init) = initializing.clone().filter(|_| !initialized) {
+        return init;
+    }
     let told = status.and_then(|status| status.reason.clone());
-    let own = told.unwrap_or_else(|| phase(pod).as_str().to_owned());
+    let own = initializing.or(told).unwrap_or_else(|| phase(pod).as_str().to_owned());
     let shown = container_statuses(pod).iter().find_map(container_reason).unwrap_or(own);
     let runs = |status: &ContainerStatus| {
         status.ready && status.state.as_ref().is_some_and(|state| state.running.is_some())
@@ -86,6 +92,40 @@ fn pod_status(pod: &Pod) -> String {
     }
 }
 
+/// The names of the containers that start before the others and run beside them.
+/// <https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/>
+fn sidecars(pod: &Pod) -> impl Iterator<Item = &str> {
+    let init = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
+    let lasting = init.filter(|container| container.restart_policy.as_deref() == Some("Always"));
+    lasting.map(|container| container.name.as_str())
+}
+
+fn init_statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    pod.status.iter().flat_map(|status| status.init_container_statuses.iter().flatten())
+}
+
+/// The containers that are there for as long as the pod.
+fn lasting(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    let started = |status: &&ContainerStatus| {
+        status.started == Some(true) && sidecars(pod).any(|name| name == status.name)
+    };
+    container_statuses(pod).iter().chain(init_statuses(pod).filter(started))
+}
+
+/// What holds up the other containers: the first init container that is not done.
+/// <https://kubernetes.io/docs/tasks/debug/debug-application/debug-init-containers/>
+fn initializing(pod: &Pod) -> Option<String> {
+    let done = |status: &ContainerStatus| {
+        let end = status.state.as_ref().and_then(|state| state.terminated.as_ref());
+        let beside = sidecars(pod).any(|name| name == status.name);
+        end.is_some_and(|end| end.exit_code == 0) || (beside && status.started == Some(true))
+    };
+    let (index, status) = init_statuses(pod).enumerate().find(|(_, status)| !done(status))?;
+    let reason = container_reason(status).filter(|reason| reason != "PodInitializing");
+    let all = pod.spec.as_ref().and_then(|spec| spec.init_containers.as_ref()).map_or(0, Vec::len);
+    Some(reason.map_or_else(|| format!("Init:{index}/{all}"), |reason| format!("Init:{reason}")))
+}
+
 fn container_reason(status: &ContainerStatus) -> Option<String> {
     let state = status.state.as_ref()?;
     let waiting = state.waiting.as_ref().and_then(|waiting| waiting.reason.clone());
@@ -100,9 +140,12 @@ fn container_reason(status: &ContainerStatus) -> Option<String> {
 }
 
 fn restarts(pod: &Pod, now: Timestamp) -> String {
-    let all = container_statuses(pod);
-    let count: i32 = all.iter().map(|status| status.restart_count).sum();
-    let last = all
+    let counted: Vec<_> = match initializing(pod) {
+        Some(_) => init_statuses(pod).collect(),
+        None => lasting(pod).collect(),
+    };
+    let count: i32 = counted.iter().map(|status| status.restart_count).sum();
+    let last = counted
         .iter()
         .filter_map(|status| status.last_state.as_ref()?.terminated.as_ref()?.finished_at.as_ref())
         .map(|time| time.0)
@@ -132,7 +175,9 @@ pub fn table<const N: usize>(headers: [&str; N], rows: &[[String; N]]) -> String
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::api::batch::v1::JobStatus;
+    use k8s_openapi::api::batch::v1::{JobCondition, JobStatus};
+    use k8s_openapi::api::core::v1::Container;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use serde_json::json;
 
     use super::*;
@@ -152,8 +197,22 @@ mod tests {
         serde_json::from_value(text).unwrap()
     }
 
+    fn with_conditions(mut job: Job, kinds: &[&str]) -> Job {
+        let all = kinds.iter().map(|kind| JobCondition {
+            type_: (*kind).to_owned(),
+            status: "True".to_owned(),
+            ..JobCondition::default()
+        });
+        job.status.get_or_insert_default().conditions = Some(all.collect());
+        job
+    }
+
+    fn time(second: i64) -> Time {
+        Time(at(second))
+    }
+
     #[test]
-    fn completions_read_as_kubectl_prints_them() {
+    fn case_107_completions_read_as_kubectl_prints_them() {
         let template = json!({"spec": {"containers": []}});
         for (completions, parallelism, expected) in
             [(None, 3, "0/1 of 3"), (None, 1, "0/1"), (Some(5), 2, "0/5")]
@@ -166,10 +225,27 @@ mod tests {
     }
 
     #[test]
-    fn the_duration_ends_with_the_completion_and_grows_without_one() {
-        let spec = json!({"template": {}});
-        let mut complete = job(spec, json!({}));
-        let time = |second| k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(second));
+    fn case_108_the_status_is_the_first_thing_that_is_true() {
+        let plain = || job(json!({"template": {}}), json!({}));
+        for (conditions, deleting, expected) in [
+            (&[] as &[&str], false, "Running"),
+            (&["SuccessCriteriaMet"], false, "SuccessCriteriaMet"),
+            (&["FailureTarget"], false, "FailureTarget"),
+            (&["Suspended"], false, "Suspended"),
+            (&["Suspended"], true, "Terminating"),
+            (&["FailureTarget", "Failed"], true, "Failed"),
+            (&["SuccessCriteriaMet", "Complete"], true, "Complete"),
+        ] {
+            let mut job = with_conditions(plain(), conditions);
+            job.metadata.deletion_timestamp = deleting.then(|| time(1));
+            let row = job_row(&job, at(1800));
+            assert_eq!((row[1].as_str(), row[3].as_str()), (expected, ""), "{conditions:?}");
+        }
+    }
+
+    #[test]
+    fn case_109_the_duration_ends_with_the_completion_and_grows_without_one() {
+        let mut complete = job(json!({"template": {}}), json!({}));
         complete.status = Some(JobStatus {
             start_time: Some(time(0)),
             completion_time: Some(time(2)),
@@ -177,18 +253,68 @@ mod tests {
         });
         assert_eq!(job_row(&complete, at(1800))[3], "2s");
         complete.status.as_mut().unwrap().completion_time = None;
-        assert_eq!(job_row(&complete, at(1800))[3], "30m");
-        complete.status.as_mut().unwrap().start_time = None;
-        assert_eq!(job_row(&complete, at(1800))[3], "");
-        complete.metadata.deletion_timestamp = Some(time(1));
-        assert_eq!(job_row(&complete, at(1800))[1], "Terminating");
+        let failed = with_conditions(complete, &["FailureTarget", "Failed"]);
+        assert_eq!(job_row(&failed, at(1800))[3], "30m");
+        assert_eq!(job_row(&failed, at(3600))[3], "60m");
+    }
+
+    fn status(name: &str, state: &serde_json::Value, ready: bool) -> serde_json::Value {
+        json!({
+            "name": name, "image": "i", "imageID": "", "ready": ready, "started": ready,
+            "restartCount": 0, "state": state,
+        })
     }
 
     #[test]
-    fn a_pod_shows_what_its_first_container_has_to_say() {
+    fn case_110_init_containers_show_until_they_are_done_and_sidecars_beside_the_others() {
         let running = json!({"running": {}});
         let ended = json!({"terminated": {"exitCode": 0, "reason": "Completed"}});
-        let status = |name: &str, state: &serde_json::Value, ready: bool| json!({"name": name, "image": "i", "imageID": "", "ready": ready, "restartCount": 0, "state": state});
+        let failed = json!({"terminated": {"exitCode": 1, "reason": "Error"}});
+        let waiting = json!({"waiting": {"reason": "PodInitializing"}});
+        for (first, second, expected) in [
+            (&running, &waiting, "Init:0/2"),
+            (&ended, &waiting, "Init:1/2"),
+            (&failed, &waiting, "Init:Error"),
+            (&json!({"terminated": {"exitCode": 3}}), &waiting, "Init:ExitCode:3"),
+            (
+                &json!({"waiting": {"reason": "CrashLoopBackOff"}}),
+                &waiting,
+                "Init:CrashLoopBackOff",
+            ),
+        ] {
+            let mut pod = pod(
+                &["main"],
+                json!({
+                    "phase": "Pending",
+                    "initContainerStatuses": [status("a", first, false), status("b", second, false)],
+                    "containerStatuses": [status("main", &waiting, false)],
+                }),
+            );
+            let init =
+                ["a", "b"].map(|name| Container { name: name.into(), ..Container::default() });
+            pod.spec.as_mut().unwrap().init_containers = Some(init.to_vec());
+            assert_eq!(pod_row(&pod, at(0))[1..3], ["0/1", expected]);
+        }
+        let mut pod = pod(
+            &["main"],
+            json!({
+                "phase": "Running",
+                "initContainerStatuses": [status("proxy", &running, true)],
+                "containerStatuses": [status("main", &running, true)],
+            }),
+        );
+        pod.spec.as_mut().unwrap().init_containers = Some(vec![Container {
+            name: "proxy".into(),
+            restart_policy: Some("Always".into()),
+            ..Container::default()
+        }]);
+        assert_eq!(pod_row(&pod, at(0))[1..3], ["2/2", "Running"]);
+    }
+
+    #[test]
+    fn case_111_a_pod_shows_what_its_first_container_has_to_say() {
+        let running = json!({"running": {}});
+        let ended = json!({"terminated": {"exitCode": 0, "reason": "Completed"}});
         for (ready, expected) in [("True", "Running"), ("False", "NotReady")] {
             let pod = pod(
                 &["a", "b"],
@@ -200,6 +326,10 @@ mod tests {
             );
             assert_eq!(pod_row(&pod, at(0))[1..3], ["1/2", expected]);
         }
+    }
+
+    #[test]
+    fn case_112_restarts_tell_how_long_ago_the_last_one_was() {
         let mut failed = status("a", &json!({"waiting": {"reason": "CrashLoopBackOff"}}), false);
         failed["restartCount"] = 3.into();
         failed["lastState"] =

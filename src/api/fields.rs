@@ -334,6 +334,13 @@ mod tests {
     }
 
     #[test]
+    fn case_113_init_containers_are_refused_in_this_version() {
+        let init = json!([{"name": "first", "image": "busybox", "command": ["false"]}]);
+        let spec = json!({"spec": {"template": {"spec": {"initContainers": init}}}});
+        assert_eq!(refused(spec), ["spec.template.spec.initContainers: not supported yet"]);
+    }
+
+    #[test]
     fn a_value_that_is_not_built_yet_is_refused_by_name() {
         for (spec, expected) in [
             (

@@ -143,6 +143,25 @@ fn the_phase_follows_the_containers_and_the_policy() {
 }
 
 #[test]
+fn case_114_the_pod_runs_until_all_its_containers_have_succeeded() {
+    let (mut pod, mut observed) = (pod("OnFailure", &["a", "b"]), ready());
+    put(&mut observed, instance("a", 0), exited(0, 1));
+    put(&mut observed, instance("b", 0), exited(1, 1));
+    let plan = look(&pod, &observed, 2);
+    assert_eq!(phase(&plan), "Running");
+    pod = after(&pod, &plan);
+    // Only the one that failed runs again.
+    let plan = look(&pod, &observed, 2);
+    assert!(does(&plan, &Action::Start(instance("b", 1))));
+    assert!(!does(&plan, &Action::Start(instance("a", 1))));
+    put(&mut observed, instance("b", 1), running(2));
+    pod = after(&pod, &look(&pod, &observed, 3));
+    assert_eq!(pod.status.as_ref().unwrap().phase.as_deref(), Some("Running"));
+    put(&mut observed, instance("b", 1), exited(0, 4));
+    assert_eq!(phase(&look(&pod, &observed, 4)), "Succeeded");
+}
+
+#[test]
 fn the_next_attempt_starts_only_after_the_store_tells_of_it() {
     let (pod, mut observed) = (pod("OnFailure", &["main"]), ready());
     put(&mut observed, instance("main", 0), exited(1, 3));
@@ -166,7 +185,7 @@ fn the_next_attempt_starts_only_after_the_store_tells_of_it() {
 }
 
 #[test]
-fn a_missing_entrypoint_ends_the_pod_or_is_tried_again() {
+fn case_115_a_missing_entrypoint_ends_the_pod_or_is_tried_again() {
     for (policy, expected, shown) in
         [("Never", "Failed", "StartError"), ("OnFailure", "Running", "RunContainerError")]
     {
@@ -180,7 +199,7 @@ fn a_missing_entrypoint_ends_the_pod_or_is_tried_again() {
 }
 
 #[test]
-fn a_deleted_pod_is_asked_to_stop_and_killed_after_its_grace() {
+fn case_116_a_deleted_pod_is_asked_to_stop_and_ends_as_its_containers_do() {
     for (code, expected) in [(0, "Succeeded"), (143, "Failed")] {
         let (mut pod, mut observed) = (pod("Never", &["main"]), ready());
         put(&mut observed, instance("main", 0), running(0));
