@@ -9,6 +9,8 @@ mod backoff;
 mod cases;
 mod conditions;
 mod manage;
+#[cfg(test)]
+mod properties;
 mod reconcile;
 mod tally;
 mod template;

@@ -193,6 +193,12 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+    use serde_json::json;
+
     use super::*;
     use crate::api::{defaults, manifest};
 
@@ -315,6 +321,66 @@ mod tests {
             let mut job = manifest::read("job.yaml", text.as_bytes()).unwrap().remove(0);
             defaults::apply(&mut job, "u");
             assert_eq!(validate(&job), []);
+        }
+    }
+
+    /// Any of the choices that a user has, all of them legal.
+    fn legal_jobs() -> impl Strategy<Value = Job> {
+        let count = || option::of(0..5_i32);
+        let numbers = (count(), count(), count(), option::of(0..5_i64));
+        let choice = |all: &'static [&'static str]| select(all).prop_map(str::to_owned);
+        let container = (
+            option::of(choice(&["Always", "IfNotPresent", "Never"])),
+            choice(&["busybox", "a/b:1", "a.b:5000/c@sha256:0"]),
+            option::of(choice(&["http", "a-1"])),
+            vec(choice(&["A", "b.c", "D E"]), 0..3),
+        );
+        let names = (choice(&["pi", "a.b", "0"]), option::of(choice(&["a", "b"])), any::<bool>());
+        let policy = choice(&["Never", "OnFailure"]);
+        let all = (numbers, vec(container, 1..4), names, policy);
+        all.prop_map(|(numbers, containers, (name, label, manual), policy)| {
+            let (parallelism, completions, limit, deadline) = numbers;
+            let containers: Vec<_> = containers
+                .into_iter()
+                .enumerate()
+                .map(|(i, (pull, image, port, env))| {
+                    let env: Vec<_> = env.iter().map(|name| json!({"name": name})).collect();
+                    let port = port.map(|port| json!([{"name": port, "containerPort": 80}]));
+                    json!({
+                        "name": format!("c{i}"), "image": image, "imagePullPolicy": pull,
+                        "env": env, "ports": port,
+                    })
+                })
+                .collect();
+            let labels = label.map(|label| json!({"app": label}));
+            let job = json!({
+                "metadata": {"name": name},
+                "spec": {
+                    "parallelism": parallelism, "completions": completions, "backoffLimit": limit,
+                    "activeDeadlineSeconds": deadline, "manualSelector": manual.then_some(true),
+                    "selector": manual.then(|| json!({"matchLabels": labels})),
+                    "template": {
+                        "metadata": {"labels": labels},
+                        "spec": {"restartPolicy": policy, "containers": containers},
+                    },
+                },
+            });
+            serde_json::from_value(job).unwrap()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None, ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn what_defaults_make_of_a_legal_job_is_valid(mut job in legal_jobs()) {
+            defaults::apply(&mut job, "u");
+            prop_assert_eq!(validate(&job), []);
+            let once = job.clone();
+            defaults::apply(&mut job, "u");
+            prop_assert_eq!(job, once);
         }
     }
 }
