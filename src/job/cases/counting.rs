@@ -87,6 +87,15 @@ fn of_pods_that_are_too_many_the_least_advanced_go() {
 }
 
 #[test]
+fn case_11_a_plan_that_could_not_be_written_is_made_again_with_the_same_pods() {
+    let (job, pods) = (job(3, Some(5)), [failed("a", at(1)), succeeded("b", at(2))]);
+    let lost = look(&job, &pods, 30);
+    assert_eq!((created(&lost), counts(&lost)), (3, [3, 0, 0, 1, 1]));
+    let again = look(&job, &pods, 30);
+    assert_eq!((counts(&again), created_pods(&again)), (counts(&lost), created_pods(&lost)));
+}
+
+#[test]
 fn case_15_a_work_queue_is_complete_when_one_succeeded_and_none_runs() {
     let plan = look(&job(2, None), &[failed("a", at(1)), succeeded("b", at(1))], 2);
     assert_eq!(
