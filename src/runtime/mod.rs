@@ -5,6 +5,7 @@
 
 pub mod containerd;
 pub mod fake;
+pub mod logs;
 pub mod spec;
 
 use std::collections::{BTreeMap, BTreeSet};
