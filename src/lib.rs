@@ -3,6 +3,7 @@
 //! The layers and who may know whom: `ARCHITECTURE.md`; `tests/tidy.rs` holds the import table.
 
 pub mod api;
+pub mod cli;
 pub mod engine;
 pub mod job;
 pub mod monitor;

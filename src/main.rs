@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use kiln::monitor;
+use kiln::{cli, monitor};
 
 fn main() -> ExitCode {
     // Before anything else: a monitor must cost next to nothing.
@@ -10,6 +10,5 @@ fn main() -> ExitCode {
     if args.next().is_some_and(|first| first == monitor::ARGUMENT) {
         return monitor::main(args);
     }
-    eprintln!("error: this build of kiln runs no Jobs yet: see `Where it stands` in README.md");
-    ExitCode::from(2)
+    cli::main()
 }

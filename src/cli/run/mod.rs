@@ -1,0 +1,232 @@
+//! `kiln run`: Jobs, to their end, in the foreground.
+//!
+//! Owns: the verb's arguments, and what it needs: a root of its own, signals, a place to print.
+//! Must not know: how a run goes on: [`core`].
+
+mod core;
+mod feed;
+mod follow;
+mod outcome;
+mod report;
+mod sources;
+#[cfg(test)]
+mod tests;
+mod view;
+mod wishes;
+
+use std::fs;
+use std::io::{self, IsTerminal};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::ValueEnum;
+use k8s_openapi::api::batch::v1::Job;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tracing_subscriber::EnvFilter;
+
+pub use self::core::{Host, Options, Progress, core};
+pub use self::outcome::Format;
+use super::Exit;
+use super::connect::connect;
+use super::output::{Output, Printer};
+use super::settings::{Settings, duration};
+use crate::engine::Clock;
+use crate::store::Store;
+
+/// How long to wait for a terminal that does not take what is printed, after an interrupt.
+const PRINT_PATIENCE: Duration = Duration::from_secs(2);
+/// How long tasks may go on after everything is over.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Run Jobs to their end, in the foreground
+///
+/// Reads manifests, runs all their Jobs on containerd, and removes everything again. What the containers
+/// write goes to standard output and standard error as it comes; kiln's own words go to standard error.
+/// The exit code is the result: 0 when all Jobs are complete, 1 when one has failed.
+///
+/// Ctrl-C deletes the Jobs, and their containers get their grace period; a second Ctrl-C kills them at
+/// once. Either way nothing is left behind but the pulled images.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    /// Manifest: a file, a directory of them, or - for standard input; may be given several times
+    #[arg(short = 'f', long = "filename", value_name = "FILE", required = true, num_args = 1..)]
+    filenames: Vec<PathBuf>,
+
+    /// Print the containers' lines as they are, without the pods' names
+    #[arg(long)]
+    no_prefix: bool,
+
+    /// Print the finished Jobs instead of the table; the containers' output goes to standard error
+    #[arg(short, long, value_name = "FORMAT", value_enum)]
+    output: Option<Format>,
+
+    /// Give up after this time: the Jobs are deleted, and the exit code is 4
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    timeout: Option<Duration>,
+
+    /// How to show what goes on: `auto` is a live view on a terminal, plain lines otherwise
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = ProgressMode::Auto)]
+    progress: ProgressMode,
+
+    /// Fail a Job whose pods cannot get an image for this long; 0 waits for ever
+    #[arg(
+        long,
+        env = "KILN_PULL_DEADLINE",
+        value_name = "TIME",
+        default_value = "5m",
+        value_parser = duration
+    )]
+    pull_deadline: Duration,
+
+    #[command(flatten)]
+    settings: Settings,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  kiln run -f job.yaml                       One Job, or all Jobs of the file
+  kiln run -f a.yaml -f jobs/                Several files; all manifests of a directory
+  generate | kiln run -f - --no-prefix       From standard input; output as the containers write it
+  kiln run -f job.yaml -o json | jq .status  The finished Job, for machines
+  kiln run -f job.yaml --timeout 10m         Not longer than that
+
+Times are written as 500ms, 30s, 5m or 1h30m. KILN_LOG=debug shows what kiln does.
+
+Exit codes:
+  0 all Jobs are complete   1 a Job failed   2 wrong usage or manifest
+  3 containerd or the store cannot be reached   4 timed out   130 interrupted";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ProgressMode {
+    Auto,
+    Plain,
+    None,
+}
+
+/// Does what the arguments say.
+pub(super) fn main(args: &Args) -> Exit {
+    let live = args.progress == ProgressMode::Auto
+        && io::stderr().is_terminal()
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+    let Ok(printer) = Printer::standard(live) else { return Exit::Unreachable };
+    trace(&printer);
+    let exit = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(threads) => {
+            let exit = threads.block_on(run(args, &printer, live));
+            threads.shutdown_timeout(SHUTDOWN_TIMEOUT);
+            exit
+        }
+        // Nothing can be printed without it; the exit code says what is known.
+        Err(_) => Exit::Unreachable,
+    };
+    printer.finish((exit == Exit::Interrupted).then_some(PRINT_PATIENCE));
+    exit
+}
+
+/// Diagnostics, for those who ask with `KILN_LOG`; warnings for everybody.
+fn trace(printer: &Printer) {
+    let diagnostics = printer.diagnostics();
+    let filter = EnvFilter::try_from_env("KILN_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(move || diagnostics.clone())
+        .with_target(false)
+        .without_time()
+        .with_ansi(io::stderr().is_terminal());
+    // There is one already where a test runs several verbs.
+    let _ = subscriber.try_init();
+}
+
+async fn run(args: &Args, printer: &Printer, live: bool) -> Exit {
+    let output = printer.output();
+    let clock = Clock::system();
+    let sources = sources::read(&args.filenames);
+    let jobs = match sources.and_then(|sources| wishes::admit(&sources, clock.now())) {
+        Ok(jobs) => jobs,
+        Err(errors) => {
+            for error in errors {
+                output.say(&format!("error: {error}")).await;
+            }
+            return Exit::Usage;
+        }
+    };
+    let progress = match args.progress {
+        ProgressMode::Auto if live => Progress::Live(printer.view()),
+        ProgressMode::Auto | ProgressMode::Plain => Progress::Plain,
+        ProgressMode::None => Progress::Nothing,
+    };
+    let options =
+        Options { prefix: !args.no_prefix, format: args.output, timeout: args.timeout, progress };
+    match run_jobs(args, options, jobs, output.clone(), clock).await {
+        Ok(exit) => exit,
+        Err(error) => {
+            output.say(&format!("error: {error:#}")).await;
+            Exit::Unreachable
+        }
+    }
+}
+
+async fn run_jobs(
+    args: &Args,
+    options: Options,
+    jobs: Vec<Job>,
+    output: Output,
+    clock: Clock,
+) -> anyhow::Result<Exit> {
+    let mut tasks = JoinSet::new();
+    let mut interrupts = interrupts(&mut tasks).context("cannot watch for signals")?;
+    let root = Root::make(&args.settings.root)?;
+    let log_dir = args.settings.log_dir.clone().unwrap_or_else(|| root.0.join("logs"));
+    let runtime = tokio::select! {
+        connected = connect(&args.settings, &root.0, &log_dir) => connected?,
+        // Nothing was begun.
+        _ = interrupts.recv() => return Ok(Exit::Interrupted),
+    };
+    let store = Store::open(&root.0).context("cannot open the store")?;
+    let deadline = Some(args.pull_deadline).filter(|time| !time.is_zero());
+    let settings = args.settings.engine(deadline);
+    let host = Host { runtime, store, clock, settings, log_dir };
+    core(&host, options, jobs, output, interrupts).await
+}
+
+/// Each SIGINT and each SIGTERM.
+fn interrupts(tasks: &mut JoinSet<()>) -> io::Result<mpsc::Receiver<()>> {
+    let (sender, interrupts) = mpsc::channel(1);
+    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+        let (mut signals, sender) = (signal(kind)?, sender.clone());
+        tasks.spawn(async move {
+            while signals.recv().await.is_some() && sender.send(()).await.is_ok() {}
+        });
+    }
+    Ok(interrupts)
+}
+
+/// A directory of this run's own, removed at the end.
+struct Root(PathBuf);
+
+impl Root {
+    fn make(parent: &Path) -> anyhow::Result<Self> {
+        let make = || {
+            fs::create_dir_all(parent)?;
+            let path = parent.join(format!("run-{}", wishes::uid()?));
+            fs::DirBuilder::new().mode(0o700).create(&path)?;
+            Ok::<_, io::Error>(Self(path))
+        };
+        make().with_context(|| {
+            let parent = parent.display();
+            format!("cannot make a directory below `{parent}`; name another one with `--root DIR`")
+        })
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        // What is left of it does no harm.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,101 @@
+//! From what `-f` names to bytes.
+//!
+//! Owns: files, directories and standard input. Must not know: what a manifest says.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// What stands for standard input.
+const STDIN: &str = "-";
+/// The files of a directory that are manifests, as kubectl has it.
+const EXTENSIONS: [&str; 3] = ["json", "yaml", "yml"];
+
+/// A manifest's name, for messages, and its bytes.
+pub(super) type Source = (String, Vec<u8>);
+
+/// Reads everything; a directory is its manifests in the order of their names, without what is in
+/// directories below it.
+///
+/// # Errors
+/// All that cannot be read, a message each.
+pub(super) fn read(names: &[PathBuf]) -> Result<Vec<Source>, Vec<String>> {
+    let (mut sources, mut errors) = (Vec::new(), Vec::new());
+    for name in names {
+        match files(name) {
+            Ok(files) if files.is_empty() => errors.push(format!(
+                "{}: no manifests in it: no file ends in .yaml, .yml or .json",
+                name.display()
+            )),
+            Ok(files) => {
+                for file in files {
+                    match bytes(&file) {
+                        Ok(source) => sources.push(source),
+                        Err(error) => errors.push(refusal(&file, &error)),
+                    }
+                }
+            }
+            Err(error) => errors.push(refusal(name, &error)),
+        }
+    }
+    if errors.is_empty() { Ok(sources) } else { Err(errors) }
+}
+
+fn files(name: &Path) -> io::Result<Vec<PathBuf>> {
+    if name.as_os_str() == STDIN || !fs::metadata(name)?.is_dir() {
+        return Ok(vec![name.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(name)? {
+        let path = entry?.path();
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        if extension.is_some_and(|extension| EXTENSIONS.contains(&extension)) && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn bytes(file: &Path) -> io::Result<Source> {
+    if file.as_os_str() == STDIN {
+        let mut bytes = Vec::new();
+        io::stdin().read_to_end(&mut bytes)?;
+        return Ok(("<stdin>".to_owned(), bytes));
+    }
+    Ok((file.display().to_string(), fs::read(file)?))
+}
+
+fn refusal(file: &Path, error: &io::Error) -> String {
+    let file = file.display();
+    if error.kind() == io::ErrorKind::NotFound {
+        format!("{file}: there is no such file")
+    } else {
+        format!("{file}: {error}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_its_manifests_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["b.yaml", "a.json", "c.yml", "notes.txt"] {
+            fs::write(dir.path().join(name), name).unwrap();
+        }
+        fs::create_dir(dir.path().join("below.yaml")).unwrap();
+        let sources = read(&[dir.path().to_owned()]).unwrap();
+        let texts: Vec<_> = sources.iter().map(|(_, bytes)| bytes.as_slice()).collect();
+        assert_eq!(texts, [b"a.json".as_slice(), b"b.yaml", b"c.yml"]);
+    }
+
+    #[test]
+    fn all_that_cannot_be_read_is_told_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let errors = read(&["/no/such.yaml".into(), dir.path().to_owned()]).unwrap_err();
+        assert_eq!(errors[0], "/no/such.yaml: there is no such file");
+        assert!(errors[1].ends_with("no file ends in .yaml, .yml or .json"), "{errors:?}");
+    }
+}

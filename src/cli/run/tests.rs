@@ -1,0 +1,1 @@
+//! Whole runs on a host that exists only in memory.
