@@ -3,19 +3,17 @@
 //! Owns: standard output and standard error, one thread that writes both, and the live view's place
 //! below them. Must not know: what is said.
 //!
-//! A terminal that is halted, or a reader that is slow, blocks that thread and holds up whoever has more
-//! to print, never the engine.
+//! A terminal that is halted, or a reader that is slow, blocks that thread and holds up the containers'
+//! output, never the engine, nor who waits for an interrupt.
 
 use std::io::{self, Write};
-use std::sync::mpsc as std_mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-/// How many pieces wait to be written before whoever has more has to wait.
+/// How many pieces of output wait to be written before whoever has more has to wait.
 const QUEUE_MAX: usize = 64;
 /// Pieces are written together up to this size.
 const BATCH_BYTES: usize = 256 * 1024;
@@ -31,29 +29,40 @@ pub enum Target {
 struct Piece {
     target: Target,
     bytes: Vec<u8>,
+    /// Its place among the pieces that wait.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 /// A way to print. Cheap to clone; all clones print in the order in which they are asked to.
 #[derive(Debug, Clone)]
 pub struct Output {
-    pieces: mpsc::Sender<Piece>,
+    pieces: mpsc::UnboundedSender<Piece>,
+    places: Arc<Semaphore>,
     closed: CancellationToken,
 }
 
 impl Output {
-    /// Prints bytes as they are; waits while too much is waiting already.
-    pub async fn write(&self, target: Target, bytes: Vec<u8>) {
-        if !bytes.is_empty() {
-            // The thread is there for as long as there is an output.
-            let _ = self.pieces.send(Piece { target, bytes }).await;
-        }
+    /// Passes on what somebody else wrote; waits while too much of that is waiting already.
+    pub async fn pass_on(&self, target: Target, bytes: Vec<u8>) {
+        let place = Arc::clone(&self.places).acquire_owned().await.ok();
+        self.send(Piece { target, bytes, place });
+    }
+
+    /// Prints what was asked for on standard output.
+    pub fn print(&self, text: String) {
+        self.send(Piece { target: Target::Stdout, bytes: text.into_bytes(), place: None });
     }
 
     /// Says something of kiln's own: a line, or several.
-    pub async fn say(&self, text: &str) {
+    pub fn say(&self, text: &str) {
         let mut bytes = text.trim_end_matches('\n').as_bytes().to_vec();
         bytes.push(b'\n');
-        self.write(Target::Stderr, bytes).await;
+        self.send(Piece { target: Target::Stderr, bytes, place: None });
+    }
+
+    fn send(&self, piece: Piece) {
+        // The thread is there for as long as there is an output.
+        let _ = self.pieces.send(piece);
     }
 
     /// Waits until nobody reads standard output any more. Cancel-safe.
@@ -66,7 +75,7 @@ impl Output {
 #[derive(Debug)]
 pub struct Printer {
     output: Output,
-    done: std_mpsc::Receiver<()>,
+    done: oneshot::Receiver<()>,
     view: MultiProgress,
 }
 
@@ -91,9 +100,10 @@ impl Printer {
         stderr: Box<dyn Write + Send>,
         view: MultiProgress,
     ) -> io::Result<Self> {
-        let (pieces, queue) = mpsc::channel(QUEUE_MAX);
+        let (pieces, queue) = mpsc::unbounded_channel();
+        let places = Arc::new(Semaphore::new(QUEUE_MAX));
         let closed = CancellationToken::new();
-        let (finished, done) = std_mpsc::channel();
+        let (finished, done) = oneshot::channel();
         let mut writer =
             Writer { stdout: Some(stdout), stderr, view: view.clone(), closed: closed.clone() };
         std::thread::Builder::new().name("output".to_owned()).spawn(move || {
@@ -101,7 +111,7 @@ impl Printer {
             // Nobody may wait for it.
             let _ = finished.send(());
         })?;
-        Ok(Self { output: Output { pieces, closed }, done, view })
+        Ok(Self { output: Output { pieces, places, closed }, done, view })
     }
 
     pub fn output(&self) -> Output {
@@ -118,15 +128,11 @@ impl Printer {
         Diagnostics { view: self.view.clone() }
     }
 
-    /// Returns when all is written; with `patience`, no later than that.
-    pub fn finish(self, patience: Option<Duration>) {
-        let Self { output, done, view: _ } = self;
-        drop(output);
-        // The thread has ended, or it is stuck: either way there is nothing more to do.
-        let _ = match patience {
-            Some(patience) => done.recv_timeout(patience).map_err(drop),
-            None => done.recv().map_err(drop),
-        };
+    /// Returns when all is written and no other output is left.
+    pub async fn finish(self) {
+        drop(self.output);
+        // The thread has ended either way.
+        let _ = self.done.await;
     }
 }
 
@@ -139,13 +145,16 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(&mut self, mut queue: mpsc::Receiver<Piece>) {
+    fn run(&mut self, mut queue: mpsc::UnboundedReceiver<Piece>) {
         let mut next = queue.blocking_recv();
         while let Some(mut piece) = next {
             next = None;
             while piece.bytes.len() < BATCH_BYTES && next.is_none() {
                 match queue.try_recv() {
-                    Ok(more) if more.target == piece.target => piece.bytes.extend(more.bytes),
+                    Ok(more) if more.target == piece.target => {
+                        piece.bytes.extend(more.bytes);
+                        drop(more.place);
+                    }
                     Ok(other) => next = Some(other),
                     Err(_) => break,
                 }
@@ -256,11 +265,11 @@ mod tests {
         let (printer, captured) = Printer::captured().unwrap();
         let output = printer.output();
         for number in 0..1000 {
-            output.write(Target::Stdout, format!("{number}\n").into_bytes()).await;
+            output.pass_on(Target::Stdout, format!("{number}\n").into_bytes()).await;
         }
-        output.say("the end\n").await;
+        output.say("the end\n");
         drop(output);
-        printer.finish(None);
+        printer.finish().await;
         let expected: String = (0..1000).map(|number| format!("{number}\n")).collect();
         assert_eq!((captured.stdout(), captured.stderr()), (expected, "the end\n".to_owned()));
     }
@@ -271,11 +280,11 @@ mod tests {
         let view = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
         let printer = Printer::start(Box::new(Broken), Box::new(kept.clone()), view).unwrap();
         let output = printer.output();
-        output.write(Target::Stdout, b"for nobody\n".to_vec()).await;
+        output.pass_on(Target::Stdout, b"for nobody\n".to_vec()).await;
         output.closed().await;
-        output.write(Target::Stdout, b"for nobody\n".to_vec()).await;
+        output.pass_on(Target::Stdout, b"for nobody\n".to_vec()).await;
         drop(output);
-        printer.finish(None);
+        printer.finish().await;
         assert_eq!(kept.text(), "");
     }
 }

@@ -85,7 +85,7 @@ pub async fn core(
     let exit = course.run(&jobs).await;
     course.end_view();
     if course.interrupted >= GIVES_UP {
-        course.output.say("giving up: containers may be left behind").await;
+        course.output.say("giving up: containers may be left behind");
         return exit;
     }
     engine.stop().await;
@@ -93,7 +93,7 @@ pub async fn core(
         // The store does not tell any more what is to go: everything is.
         let swept = host.runtime.sweep(&std::collections::BTreeSet::new()).await;
         if let Err(error) = swept {
-            course.output.say(&format!("error: containers may be left behind: {error}")).await;
+            course.output.say(&format!("error: containers may be left behind: {error}"));
         }
     }
     exit
@@ -200,7 +200,7 @@ impl<'a> Course<'a> {
         wishes::create(&self.host.store, jobs).await.context("cannot store the Jobs")?;
         for job in jobs {
             let lines = self.report.created(job);
-            self.say(lines).await;
+            self.say(lines);
         }
         let mut cut = self.pursue(Goal::Finished).await?;
         if cut.is_none() {
@@ -208,11 +208,11 @@ impl<'a> Course<'a> {
             cut = self.pursue(Goal::Printed).await?;
         }
         self.end_view();
-        let exit = self.conclude(cut).await?;
+        let exit = self.conclude(cut)?;
         self.clear_away().await?;
         if cut.is_some() && self.interrupted < GIVES_UP {
             let deleted = self.order.iter().map(|key| format!("job.batch/{} deleted", key.name));
-            self.say(deleted.collect()).await;
+            self.say(deleted.collect());
         }
         Ok(exit)
     }
@@ -224,7 +224,7 @@ impl<'a> Course<'a> {
             if let Step::Cut(cut) = step {
                 return Ok(Some(cut));
             }
-            self.take(step).await;
+            self.take(step);
         }
         Ok(None)
     }
@@ -278,7 +278,7 @@ impl<'a> Course<'a> {
         Ok(step)
     }
 
-    async fn take(&mut self, step: Step) {
+    fn take(&mut self, step: Step) {
         let lines = match step {
             Step::Job(news) => self.take_job(news),
             Step::Pod(news) => self.take_pod(news),
@@ -294,7 +294,7 @@ impl<'a> Course<'a> {
             }
             Step::Event(News::Gone { .. }) | Step::LogEnded | Step::Cut(_) => Vec::new(),
         };
-        self.say(lines).await;
+        self.say(lines);
     }
 
     fn take_job(&mut self, news: News<Job>) -> Vec<String> {
@@ -335,16 +335,16 @@ impl<'a> Course<'a> {
         self.event_feed.resync().await.context("cannot read Events")?;
         self.pod_feed.resync().await.context("cannot read the pods")?;
         while let Some(news) = self.event_feed.pending() {
-            self.take(Step::Event(news)).await;
+            self.take(Step::Event(news));
         }
         while let Some(news) = self.pod_feed.pending() {
-            self.take(Step::Pod(news)).await;
+            self.take(Step::Pod(news));
         }
         Ok(())
     }
 
     /// Says how it ended.
-    async fn conclude(&mut self, cut: Option<Cut>) -> anyhow::Result<Exit> {
+    fn conclude(&mut self, cut: Option<Cut>) -> anyhow::Result<Exit> {
         let jobs: Vec<&Job> = self.order.iter().filter_map(|key| self.jobs.get(key)).collect();
         let names = || {
             let names: Vec<_> = self.order.iter().map(|key| key.name.as_str()).collect();
@@ -358,7 +358,7 @@ impl<'a> Course<'a> {
                      interrupt kills them at once",
                     names()
                 );
-                self.output.say(&text).await;
+                self.output.say(&text);
                 return Ok(Exit::Interrupted);
             }
             Some(Cut::Closed) => return Ok(Exit::Interrupted),
@@ -366,7 +366,7 @@ impl<'a> Course<'a> {
                 let after = self.options.timeout.unwrap_or_default();
                 let text = format!("timed out after {after:?}: deleting {}", names());
                 let summary = outcome::summary(&jobs, &self.evidence, &self.host.log_dir, now);
-                self.output.say(&format!("{text}\n{summary}")).await;
+                self.output.say(&format!("{text}\n{summary}"));
                 return Ok(Exit::TimedOut);
             }
             None => {}
@@ -374,11 +374,11 @@ impl<'a> Course<'a> {
         match self.options.format {
             Some(format) => {
                 let document = outcome::document(&jobs, format)?;
-                self.output.write(Target::Stdout, document.into_bytes()).await;
+                self.output.print(document);
             }
             None => {
                 let summary = outcome::summary(&jobs, &self.evidence, &self.host.log_dir, now);
-                self.output.say(&summary).await;
+                self.output.say(&summary);
             }
         }
         let failed = jobs.iter().any(|job| is_finished(job) == Some(Finished::Failed));
@@ -401,7 +401,7 @@ impl<'a> Course<'a> {
                     return Ok(());
                 }
                 if self.interrupted > 1 {
-                    self.output.say("killing the containers").await;
+                    self.output.say("killing the containers");
                     self.kill().await?;
                 }
             }
@@ -429,9 +429,9 @@ impl<'a> Course<'a> {
         Ok(())
     }
 
-    async fn say(&self, lines: Vec<String>) {
+    fn say(&self, lines: Vec<String>) {
         if !lines.is_empty() {
-            self.output.say(&lines.join("\n")).await;
+            self.output.say(&lines.join("\n"));
         }
     }
 

@@ -36,13 +36,21 @@ pub(super) struct Followers {
     style: Style,
     output: Output,
     tasks: JoinSet<()>,
-    /// Tells that an instance has ended; by the pod's uid.
-    ends: BTreeMap<String, BTreeMap<Instance, CancellationToken>>,
+    /// By the pod's uid.
+    instances: BTreeMap<String, BTreeMap<Instance, Followed>>,
+}
+
+#[derive(Debug)]
+struct Followed {
+    /// Tells the task that the instance has ended.
+    end: CancellationToken,
+    /// Tells the next attempt's task that all of this one is printed.
+    printed: CancellationToken,
 }
 
 impl Followers {
     pub(super) fn new(log_dir: PathBuf, style: Style, output: Output) -> Self {
-        Self { log_dir, style, output, tasks: JoinSet::new(), ends: BTreeMap::new() }
+        Self { log_dir, style, output, tasks: JoinSet::new(), instances: BTreeMap::new() }
     }
 
     /// Follows what the pod says has started, and lets the logs end of what it says has ended.
@@ -61,8 +69,8 @@ impl Followers {
 
     /// Nothing of the pod runs any more.
     pub(super) fn gone(&mut self, uid: &str) {
-        if let Some(instances) = self.ends.remove(uid) {
-            instances.values().for_each(CancellationToken::cancel);
+        if let Some(instances) = self.instances.remove(uid) {
+            instances.values().for_each(|followed| followed.end.cancel());
         }
     }
 
@@ -79,19 +87,37 @@ impl Followers {
     }
 
     fn follow(&mut self, pod: &Pod, instance: Instance, ended: bool) {
-        let instances = self.ends.entry(pod.uid().to_owned()).or_default();
-        let end = instances.entry(instance.clone()).or_insert_with(|| {
-            let end = CancellationToken::new();
-            let path = logs::path(&self.log_dir, pod, &instance);
+        let instances = self.instances.entry(pod.uid().to_owned()).or_default();
+        if !instances.contains_key(&instance) {
+            let before = instance.attempt.checked_sub(1).and_then(|attempt| {
+                let before = Instance { attempt, ..instance.clone() };
+                Some(instances.get(&before)?.printed.clone())
+            });
+            let (end, printed) = (CancellationToken::new(), CancellationToken::new());
+            let log = Log {
+                path: logs::path(&self.log_dir, pod, &instance),
+                before,
+                end: end.clone(),
+                printed: printed.clone(),
+            };
             let prefix = if self.style.prefix { prefix(pod, &instance) } else { String::new() };
-            let printed = Printed::new(prefix, self.style.stdout);
-            self.tasks.spawn(print(path, end.clone(), printed, self.output.clone()));
-            end
-        });
-        if ended {
-            end.cancel();
+            let lines = Printed::new(prefix, self.style.stdout);
+            self.tasks.spawn(print(log, lines, self.output.clone()));
+            instances.insert(instance.clone(), Followed { end, printed });
+        }
+        if ended && let Some(followed) = instances.get(&instance) {
+            followed.end.cancel();
         }
     }
+}
+
+/// One log to print.
+struct Log {
+    path: PathBuf,
+    /// The attempt before is printed first.
+    before: Option<CancellationToken>,
+    end: CancellationToken,
+    printed: CancellationToken,
 }
 
 fn has_started(status: &ContainerStatus) -> bool {
@@ -116,7 +142,12 @@ fn prefix(pod: &Pod, instance: &Instance) -> String {
 }
 
 /// Prints one log until its instance has ended and everything is out.
-async fn print(path: PathBuf, end: CancellationToken, mut printed: Printed, output: Output) {
+async fn print(log: Log, mut printed: Printed, output: Output) {
+    let Log { path, before, end, printed: done } = log;
+    let _done = done.drop_guard();
+    if let Some(before) = before {
+        before.cancelled().await;
+    }
     let mut follower = Follower::new(path.clone());
     let mut ending = false;
     loop {
@@ -132,7 +163,7 @@ async fn print(path: PathBuf, end: CancellationToken, mut printed: Printed, outp
                 }
                 Ok(None) => false,
                 Err(error) => {
-                    output.say(&format!("error: cannot read {}: {error}", path.display())).await;
+                    output.say(&format!("error: cannot read {}: {error}", path.display()));
                     false
                 }
             },
@@ -145,7 +176,7 @@ async fn print(path: PathBuf, end: CancellationToken, mut printed: Printed, outp
             printed.finish();
         }
         for (target, bytes) in printed.take() {
-            output.write(target, bytes).await;
+            output.pass_on(target, bytes).await;
         }
         if !more {
             return;
@@ -304,8 +335,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut followers = Followers::new(dir.path().to_owned(), style, printer.output());
         let ends = |followers: &Followers| -> Vec<(u32, bool)> {
-            let all = followers.ends.get("u").into_iter().flatten();
-            all.map(|(instance, end)| (instance.attempt, end.is_cancelled())).collect()
+            let all = followers.instances.get("u").into_iter().flatten();
+            all.map(|(instance, followed)| (instance.attempt, followed.end.is_cancelled()))
+                .collect()
         };
         let observe = |followers: &mut Followers, status| followers.observe(&pod(json!([status])));
 

@@ -115,17 +115,36 @@ pub(super) fn main(args: &Args) -> Exit {
         && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
     let Ok(printer) = Printer::standard(live) else { return Exit::Unreachable };
     trace(&printer);
-    let exit = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(threads) => {
-            let exit = threads.block_on(run(args, &printer, live));
+            let exit = threads.block_on(async {
+                let exit = run(args, &printer, live).await;
+                print_the_rest(printer, exit).await;
+                exit
+            });
             threads.shutdown_timeout(SHUTDOWN_TIMEOUT);
             exit
         }
         // Nothing can be printed without it; the exit code says what is known.
         Err(_) => Exit::Unreachable,
+    }
+}
+
+/// Waits until everything is printed, or until nobody wants to wait any more.
+async fn print_the_rest(printer: Printer, exit: Exit) {
+    let mut tasks = JoinSet::new();
+    let interrupted = async {
+        match interrupts(&mut tasks) {
+            Ok(mut interrupts) => interrupts.recv().await,
+            Err(_) => std::future::pending().await,
+        }
     };
-    printer.finish((exit == Exit::Interrupted).then_some(PRINT_PATIENCE));
-    exit
+    let patience = if exit == Exit::Interrupted { PRINT_PATIENCE } else { Duration::MAX };
+    let finished = tokio::time::timeout(patience, printer.finish());
+    tokio::select! {
+        _ = finished => {}
+        _ = interrupted => {}
+    }
 }
 
 /// Diagnostics, for those who ask with `KILN_LOG`; warnings for everybody.
@@ -150,7 +169,7 @@ async fn run(args: &Args, printer: &Printer, live: bool) -> Exit {
         Ok(jobs) => jobs,
         Err(errors) => {
             for error in errors {
-                output.say(&format!("error: {error}")).await;
+                output.say(&format!("error: {error}"));
             }
             return Exit::Usage;
         }
@@ -165,7 +184,7 @@ async fn run(args: &Args, printer: &Printer, live: bool) -> Exit {
     match run_jobs(args, options, jobs, output.clone(), clock).await {
         Ok(exit) => exit,
         Err(error) => {
-            output.say(&format!("error: {error:#}")).await;
+            output.say(&format!("error: {error:#}"));
             Exit::Unreachable
         }
     }

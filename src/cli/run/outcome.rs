@@ -12,7 +12,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 use serde_json::{Value, json};
 
-use super::report::{ended, ends, failure, subject};
+use super::report::{TOLD_OTHERWISE, ended, ends, failure, subject};
 use crate::api::columns::{JOB_COLUMNS, job_row, pod_row, table};
 use crate::api::job::{Finished, is_finished};
 use crate::api::object::Object;
@@ -52,15 +52,19 @@ struct Suspects {
 
 impl Evidence {
     pub(super) fn pod(&mut self, pod: &Pod) {
-        if !container_statuses(pod).iter().any(went_wrong) {
-            return;
-        }
         let owners = pod.metadata.owner_references.iter().flatten();
         let Some(owner) = owners.map(|owner| &owner.uid).find(|uid| is_controlled_by(pod, uid))
         else {
             return;
         };
         let suspects = self.pods.entry(owner.clone()).or_default();
+        if !container_statuses(pod).iter().any(went_wrong) {
+            // Its troubles are over, unless it is stopped because of them.
+            if !pod.is_deleting() {
+                suspects.last.retain(|known| known.uid() != pod.uid());
+            }
+            return;
+        }
         if let Some(known) = suspects.last.iter_mut().find(|known| known.uid() == pod.uid()) {
             *known = pod.clone();
             return;
@@ -73,7 +77,8 @@ impl Evidence {
     }
 
     pub(super) fn event(&mut self, event: &Event) {
-        if event.type_.as_deref() == Some("Warning") {
+        let reason = event.reason.as_deref().unwrap_or_default();
+        if event.type_.as_deref() == Some("Warning") && !TOLD_OTHERWISE.contains(&reason) {
             self.warnings.retain(|known| known.name() != event.name());
             self.warnings.push_back(event.clone());
             if self.warnings.len() > WARNINGS_KEPT {

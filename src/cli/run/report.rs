@@ -13,7 +13,7 @@ use crate::api::pod::{Phase, container_statuses, phase};
 use crate::runtime::Pulls;
 
 /// What the status of a pod or of a Job tells already.
-const TOLD_OTHERWISE: [&str; 5] =
+pub(super) const TOLD_OTHERWISE: [&str; 5] =
     ["Failed", "BackOff", "BackoffLimitExceeded", "DeadlineExceeded", "ImagePullDeadlineExceeded"];
 
 /// How much is told.
