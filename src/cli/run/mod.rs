@@ -1,9 +1,9 @@
 //! `kiln run`: Jobs, to their end, in the foreground.
 //!
 //! Owns: the verb's arguments, and what it needs: a root of its own, signals, a place to print.
-//! Must not know: how a run goes on: [`core`].
+//! Must not know: how a run goes on (`course`).
 
-mod core;
+mod course;
 mod feed;
 mod follow;
 mod outcome;
@@ -28,7 +28,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;
 
-pub use self::core::{Host, Options, Progress, core};
+pub use self::course::{Host, Options, Progress, core};
 pub use self::outcome::Format;
 use super::Exit;
 use super::connect::connect;

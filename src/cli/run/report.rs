@@ -250,9 +250,11 @@ fn pulled(message: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::runtime::PullProgress;
 
     fn pod(phase: &str, state: &Value, last: &Value, id: Option<&str>) -> Pod {
         serde_json::from_value(json!({
@@ -322,6 +324,17 @@ mod tests {
         assert_eq!(report.event(&event("Normal", "Pulled", text)), [""; 0]);
         let there = "Container image \"busybox:1\" already present on machine";
         assert_eq!(report.event(&event("Normal", "Pulled", there)), [""; 0]);
+    }
+
+    #[test]
+    fn a_pull_is_told_when_it_begins() {
+        let mut report = Report::new(Detail::All);
+        let pull = PullProgress { since: Timestamp::UNIX_EPOCH, layers: Vec::new() };
+        let pulls = Pulls::from([("docker.io/library/busybox:1".to_owned(), pull)]);
+        assert_eq!(report.pulls(&pulls), ["pulling docker.io/library/busybox:1"]);
+        assert_eq!(report.pulls(&pulls), [""; 0]);
+        assert_eq!(report.pulls(&Pulls::new()), [""; 0]);
+        assert_eq!(report.pulls(&pulls).len(), 1, "it is tried again");
     }
 
     #[test]
