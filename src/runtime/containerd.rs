@@ -145,17 +145,21 @@ pub fn leased<T>(message: T, lease: &str) -> Request<T> {
     request
 }
 
+/// What a connection that broke is called, before an answer and in the middle of one.
+const BROKEN: [&str; 3] =
+    ["transport error", "error reading a body from connection", "h2 protocol error"];
+
 /// Whether containerd could not be asked, or went away before it answered.
 pub fn is_away(status: &Status) -> bool {
     let broken = || {
         std::error::Error::source(status)
             .is_some_and(|source| source.is::<tonic::transport::Error>())
-            || status.message().contains("transport error")
+            || BROKEN.iter().any(|sign| status.message().contains(sign))
     };
     let code = status.code();
     // A lock that somebody else holds is told as "unavailable" too.
     (code == Code::Unavailable && !status.message().contains("locked"))
-        || (matches!(code, Code::Unknown | Code::Cancelled) && broken())
+        || (matches!(code, Code::Unknown | Code::Cancelled | Code::Internal) && broken())
 }
 
 pub fn is_not_found(status: &Status) -> bool {
@@ -232,6 +236,7 @@ mod tests {
         assert!(is_away(&Status::unavailable("connection refused")));
         assert!(!is_away(&Status::unavailable("ref kiln/1/layer locked for 1s")));
         assert!(!is_away(&Status::unknown("ttrpc: closed")));
+        assert!(is_away(&Status::unknown("error reading a body from connection")));
     }
 
     #[tokio::test]
