@@ -5,6 +5,7 @@
 
 pub mod containerd;
 pub mod fake;
+pub mod image;
 pub mod logs;
 pub mod spec;
 
