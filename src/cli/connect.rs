@@ -1,39 +1,72 @@
 //! From the settings to the container runtime.
 //!
-//! Owns: whether there is a containerd to work with, and what to do where there is none.
-//! Must not know: what it is asked for.
+//! Owns: finding or starting containerd, and what to do where there is none. Must not know: what it is
+//! asked for.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use super::settings::{Containerd, Settings};
-use crate::runtime::containerd::Client;
-use crate::runtime::{Error, Runtime};
+use anyhow::Context;
 
-/// Connects to containerd. `root`: where the runtime may keep its files; `log_dir`: where the
-/// containers' logs go.
+use super::settings::{self, Settings};
+use crate::engine::Clock;
+use crate::runtime::containerd::Client;
+use crate::runtime::managed::Managed;
+use crate::runtime::{self, Containerd, Network};
+
+/// A runtime, and the containerd that was started for it.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) runtime: Arc<Containerd>,
+    managed: Option<Managed>,
+}
+
+/// Connects to containerd, which is started where it is to be a private one. `root`: whose containers
+/// they are, and where the runtime keeps its files; `log_dir`: where the containers' logs go.
 ///
 /// # Errors
 /// There is none, or it cannot be used: the message says what to do.
 pub(super) async fn connect(
     settings: &Settings,
-    _root: &Path,
-    _log_dir: &Path,
-) -> Result<Arc<dyn Runtime>, Error> {
-    let address = match &settings.containerd {
-        Containerd::Socket(address) => address,
-        Containerd::Managed => {
-            return Err(Error::Failed {
-                attempt: "start a private containerd",
-                message: "`--containerd managed` is not supported yet: start containerd and name \
-                          its socket with `--containerd ADDRESS`"
-                    .to_owned(),
-            });
+    root: &Path,
+    log_dir: &Path,
+    clock: &Clock,
+) -> anyhow::Result<Connection> {
+    let (client, managed) = match &settings.containerd {
+        settings::Containerd::Socket(address) => (Client::new(address), None),
+        settings::Containerd::Managed => {
+            let managed = Managed::start(&root.join("containerd")).await?;
+            (Client::new(&managed.address()), Some(managed))
         }
     };
-    let version = Client::new(address).check().await?;
-    Err(Error::Failed {
-        attempt: "run containers",
-        message: format!("containerd {version} is there, but this build of kiln has no runtime"),
-    })
+    client.check().await?;
+    let monitor = std::env::current_exe().context("cannot find kiln's own binary")?;
+    let settings = runtime::Settings {
+        root: root.to_owned(),
+        log_dir: log_dir.to_owned(),
+        hosts_dir: settings.hosts_dir.clone(),
+        network: match settings.network {
+            settings::Network::None => Network::None,
+            settings::Network::Host => Network::Host,
+        },
+        seccomp_default: settings.seccomp_default,
+        runtime: settings.runtime.clone(),
+        runtime_binary: settings.runtime_binary.as_ref().map(|path| path.display().to_string()),
+        monitor,
+        log_max_bytes: settings.log_max_size,
+        log_max_files: settings.log_max_files,
+    };
+    let clock = clock.clone();
+    let runtime = Containerd::new(client, settings, Arc::new(move || clock.now()));
+    Ok(Connection { runtime: Arc::new(runtime), managed })
+}
+
+impl Connection {
+    /// Waits for what is under way, and ends the containerd that was started.
+    pub(super) async fn close(self) {
+        self.runtime.finish().await;
+        if let Some(managed) = self.managed {
+            managed.stop().await;
+        }
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns: their names, defaults and how they are read. Must not know: who starts the engine.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -175,6 +176,15 @@ pub enum Containerd {
     /// A private one.
     Managed,
     Socket(PathBuf),
+}
+
+impl fmt::Display for Containerd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Managed => f.write_str("managed"),
+            Self::Socket(path) => write!(f, "{}", path.display()),
+        }
+    }
 }
 
 impl FromStr for Containerd {

@@ -3,11 +3,23 @@
 //! Owns: everything that touches containerd, registries, cgroups, namespaces and log files.
 //! Must not know: Jobs, the store, the engine, or why something is to be done.
 
+mod accounts;
+mod adaptor;
+mod cgroups;
 pub mod containerd;
 pub mod fake;
+mod host;
 pub mod image;
+mod inventory;
+mod layout;
 pub mod logs;
+pub mod managed;
+mod namespaces;
+mod pause;
+mod processes;
+mod sandbox;
 pub mod spec;
+mod task;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +27,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
+pub use self::adaptor::{Containerd, Now, Settings};
+pub use self::sandbox::Network;
 use crate::pod::{Container, Exit, ImageError, Instance, PullPolicy, RefusedReason, Signal};
 
 /// What a pod's containers can be asked for. Every verb is idempotent: done twice is done once, and

@@ -21,7 +21,6 @@ use super::follow::{Followers, Style};
 use super::outcome::{self, Evidence, Format};
 use super::report::{Detail, Report};
 use super::view::View;
-use super::wishes;
 use crate::api::job::{Finished, is_finished};
 use crate::api::object::{Key, Object};
 use crate::api::pod::{container_statuses, is_terminal};
@@ -30,6 +29,7 @@ use crate::cli::output::{Output, Target};
 use crate::engine::{self, Clock, Engine};
 use crate::pod::{Instance, Signal};
 use crate::runtime::{Pulls, Runtime};
+use crate::server::objects::{self, Propagation, create_jobs, delete_job, kill_pods};
 use crate::store::Store;
 
 /// What the Jobs run on.
@@ -197,7 +197,7 @@ impl<'a> Course<'a> {
     }
 
     async fn run(&mut self, jobs: &[Job]) -> anyhow::Result<Exit> {
-        wishes::create(&self.host.store, jobs).await.context("cannot store the Jobs")?;
+        create_jobs(&self.host.store, jobs.to_vec()).await.context("cannot store the Jobs")?;
         for job in jobs {
             let lines = self.report.created(job);
             self.say(lines);
@@ -388,8 +388,12 @@ impl<'a> Course<'a> {
     /// Deletes the Jobs, and returns when nothing of them is left.
     async fn clear_away(&mut self) -> anyhow::Result<()> {
         for key in &self.order {
-            let deleted = wishes::delete(&self.host.store, key, self.host.clock.now()).await;
-            deleted.context("cannot delete the Jobs")?;
+            let (store, now) = (&self.host.store, self.host.clock.now());
+            let how = Propagation::Foreground;
+            match delete_job(store, &key.namespace, &key.name, how, now).await {
+                Ok(()) | Err(objects::Error::NotFound { .. }) => {}
+                failed => failed.context("cannot delete the Jobs")?,
+            }
         }
         self.job_feed.resync().await.context("cannot read the Jobs")?;
         for goal in [Goal::Gone, Goal::Printed] {
@@ -412,8 +416,8 @@ impl<'a> Course<'a> {
     /// Kills what runs. The store is told too, for what is about to run.
     async fn kill(&mut self) -> anyhow::Result<()> {
         let now = self.host.clock.now();
-        for pod in self.live.values() {
-            let told = wishes::kill(&self.host.store, pod, now).await;
+        for job in self.jobs.values() {
+            let told = kill_pods(&self.host.store, job.uid(), now).await;
             told.context("cannot delete the pods")?;
         }
         let runtime = &self.host.runtime;

@@ -3,21 +3,21 @@
 //! Owns: the verb's arguments, and what it needs: a root of its own, signals, a place to print.
 //! Must not know: how a run goes on (`course`).
 
+mod abandoned;
 mod course;
 mod feed;
 mod follow;
 mod outcome;
 mod report;
+mod root;
 mod sources;
 #[cfg(test)]
 mod tests;
 mod view;
-mod wishes;
 
-use std::fs;
 use std::io::{self, IsTerminal};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -30,11 +30,15 @@ use tracing_subscriber::EnvFilter;
 
 pub use self::course::{Host, Options, Progress, core};
 pub use self::outcome::Format;
+use self::root::Root;
 use super::Exit;
 use super::connect::connect;
 use super::output::{Output, Printer};
 use super::settings::{Settings, duration};
 use crate::engine::Clock;
+use crate::runtime::{Containerd, Runtime};
+use crate::server::manifests;
+use crate::server::objects;
 use crate::store::Store;
 
 /// How long to wait for a terminal that does not take what is printed, after an interrupt.
@@ -164,8 +168,7 @@ fn trace(printer: &Printer) {
 async fn run(args: &Args, printer: &Printer, live: bool) -> Exit {
     let output = printer.output();
     let clock = Clock::system();
-    let sources = sources::read(&args.filenames);
-    let jobs = match sources.and_then(|sources| wishes::admit(&sources, clock.now())) {
+    let jobs = match admit(&args.filenames, &clock) {
         Ok(jobs) => jobs,
         Err(errors) => {
             for error in errors {
@@ -190,6 +193,18 @@ async fn run(args: &Args, printer: &Printer, live: bool) -> Exit {
     }
 }
 
+/// All Jobs of all files, or all that is wrong with them.
+fn admit(filenames: &[PathBuf], clock: &Clock) -> Result<Vec<Job>, Vec<String>> {
+    let sources = sources::read(filenames)?;
+    let admitted = manifests::admit(&sources, clock.now());
+    admitted.map_err(|error| {
+        if let objects::Error::Refused { refusals } = &error {
+            return refusals.iter().map(ToString::to_string).collect();
+        }
+        vec![format!("{:#}", anyhow::Error::from(error))]
+    })
+}
+
 async fn run_jobs(
     args: &Args,
     options: Options,
@@ -199,18 +214,42 @@ async fn run_jobs(
 ) -> anyhow::Result<Exit> {
     let mut tasks = JoinSet::new();
     let mut interrupts = interrupts(&mut tasks).context("cannot watch for signals")?;
-    let root = Root::make(&args.settings.root)?;
-    let log_dir = args.settings.log_dir.clone().unwrap_or_else(|| root.0.join("logs"));
-    let runtime = tokio::select! {
-        connected = connect(&args.settings, &root.0, &log_dir) => connected?,
+    abandoned::clear(&args.settings, &clock, &output).await;
+    let root = Root::claim(&args.settings.root).with_context(|| {
+        let base = args.settings.root.display();
+        format!("cannot make a directory below `{base}`; name another one with `--root DIR`")
+    })?;
+    root.note_containerd(&args.settings.containerd.to_string())
+        .context("cannot write to the root")?;
+    let log_dir = args.settings.log_dir.clone().unwrap_or_else(|| root.path().join("logs"));
+    let connected = tokio::select! {
+        connected = connect(&args.settings, root.path(), &log_dir, &clock) => connected,
         // Nothing was begun.
-        _ = interrupts.recv() => return Ok(Exit::Interrupted),
+        _ = interrupts.recv() => return leave(root, Ok(Exit::Interrupted)),
     };
-    let store = Store::open(&root.0).context("cannot open the store")?;
-    let deadline = Some(args.pull_deadline).filter(|time| !time.is_zero());
-    let settings = args.settings.engine(deadline);
-    let host = Host { runtime, store, clock, settings, log_dir };
-    core(&host, options, jobs, output, interrupts).await
+    let connection = match connected {
+        Ok(connection) => connection,
+        Err(error) => return leave(root, Err(error)),
+    };
+    let exit = match Store::open(root.path()).context("cannot open the store") {
+        Ok(store) => {
+            let deadline = Some(args.pull_deadline).filter(|time| !time.is_zero());
+            let settings = args.settings.engine(deadline);
+            let runtime: Arc<dyn Runtime> = Arc::<Containerd>::clone(&connection.runtime);
+            let host = Host { runtime, store, clock, settings, log_dir };
+            core(&host, options, jobs, output, interrupts).await
+        }
+        Err(error) => Err(error),
+    };
+    connection.close().await;
+    leave(root, exit)
+}
+
+/// Nothing of a run stays, however it ended.
+fn leave(root: Root, exit: anyhow::Result<Exit>) -> anyhow::Result<Exit> {
+    let path = root.path().display().to_string();
+    let removed = root.remove().with_context(|| format!("cannot remove `{path}`"));
+    exit.and_then(|exit| removed.map(|()| exit))
 }
 
 /// Each SIGINT and each SIGTERM.
@@ -223,29 +262,4 @@ fn interrupts(tasks: &mut JoinSet<()>) -> io::Result<mpsc::Receiver<()>> {
         });
     }
     Ok(interrupts)
-}
-
-/// A directory of this run's own, removed at the end.
-struct Root(PathBuf);
-
-impl Root {
-    fn make(parent: &Path) -> anyhow::Result<Self> {
-        let make = || {
-            fs::create_dir_all(parent)?;
-            let path = parent.join(format!("run-{}", wishes::uid()?));
-            fs::DirBuilder::new().mode(0o700).create(&path)?;
-            Ok::<_, io::Error>(Self(path))
-        };
-        make().with_context(|| {
-            let parent = parent.display();
-            format!("cannot make a directory below `{parent}`; name another one with `--root DIR`")
-        })
-    }
-}
-
-impl Drop for Root {
-    fn drop(&mut self) {
-        // What is left of it does no harm.
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }

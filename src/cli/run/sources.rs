@@ -6,13 +6,12 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use crate::server::manifests::Source;
+
 /// What stands for standard input.
 const STDIN: &str = "-";
 /// The files of a directory that are manifests, as kubectl has it.
 const EXTENSIONS: [&str; 3] = ["json", "yaml", "yml"];
-
-/// A manifest's name, for messages, and its bytes.
-pub(super) type Source = (String, Vec<u8>);
 
 /// Reads everything; a directory is its manifests in the order of their names, without what is in
 /// directories below it.
@@ -61,9 +60,9 @@ fn bytes(file: &Path) -> io::Result<Source> {
     if file.as_os_str() == STDIN {
         let mut bytes = Vec::new();
         io::stdin().read_to_end(&mut bytes)?;
-        return Ok(("<stdin>".to_owned(), bytes));
+        return Ok(Source { name: "<stdin>".to_owned(), bytes });
     }
-    Ok((file.display().to_string(), fs::read(file)?))
+    Ok(Source { name: file.display().to_string(), bytes: fs::read(file)? })
 }
 
 fn refusal(file: &Path, error: &io::Error) -> String {
@@ -87,7 +86,7 @@ mod tests {
         }
         fs::create_dir(dir.path().join("below.yaml")).unwrap();
         let sources = read(&[dir.path().to_owned()]).unwrap();
-        let texts: Vec<_> = sources.iter().map(|(_, bytes)| bytes.as_slice()).collect();
+        let texts: Vec<_> = sources.iter().map(|source| source.bytes.as_slice()).collect();
         assert_eq!(texts, [b"a.json".as_slice(), b"b.yaml", b"c.yml"]);
     }
 

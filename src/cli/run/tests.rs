@@ -18,6 +18,7 @@ use crate::cli::output::Captured;
 use crate::pod::{Container, Exit as End, Instance, PullPolicy, Signal};
 use crate::runtime::fake::Fake;
 use crate::runtime::{Error, Found, PullError, Pulled, Pulls, Runtime, StartError, logs};
+use crate::server::manifests::Source;
 use crate::{engine, job, pod};
 
 /// How long something may take in real time before a test says what it waits for.
@@ -152,8 +153,8 @@ async fn play_on<R: Runtime>(
 
 /// With uids that are always the same, and so are the names of pods.
 fn admitted(manifest: &str, now: Timestamp) -> Vec<Job> {
-    let source = ("job.yaml".to_owned(), manifest.as_bytes().to_vec());
-    let jobs = wishes::admit(&[source], now).unwrap();
+    let source = Source { name: "job.yaml".to_owned(), bytes: manifest.as_bytes().to_vec() };
+    let jobs = manifests::admit(&[source], now).unwrap();
     let fixed = jobs.iter().enumerate().map(|(number, job)| {
         let text = serde_json::to_string(job).unwrap();
         serde_json::from_str(&text.replace(job.uid(), &format!("uid-{number}"))).unwrap()

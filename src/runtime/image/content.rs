@@ -19,7 +19,7 @@ use oci_client::manifest::OciDescriptor;
 use tonic::{Code, Status, Streaming};
 
 use super::super::containerd::{Client, already_exists, call, is_not_found, leased};
-use super::pause;
+use crate::runtime::pause::pause;
 
 /// A message of containerd's is at most 16 MiB; this is large enough to make messages rare.
 pub(super) const CHUNK_BYTES: usize = 256 << 10;

@@ -325,12 +325,6 @@ impl fmt::Debug for Now {
     }
 }
 
-/// Waits. The clock of the engine is not for adaptors: what is waited for here is a host or a program
-/// that no scenario has.
-async fn pause(time: Duration) {
-    let _ = tokio::time::timeout(time, std::future::pending::<()>()).await;
-}
-
 /// One lock for each name that somebody holds or waits for.
 #[derive(Debug, Default)]
 struct Locks(Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>);

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use super::pause;
 use super::refusal::Refusal;
+use crate::runtime::pause::pause;
 
 /// So often in a row a registry is asked again in vain.
 const RETRIES_MAX: usize = 5;

@@ -1,0 +1,45 @@
+//! What runs that were killed have left on this host.
+//!
+//! Owns: taking it away: containers, a private containerd, directories. Must not know: how a run goes on.
+
+use std::collections::BTreeSet;
+
+use super::root::Root;
+use crate::cli::connect::connect;
+use crate::cli::output::Output;
+use crate::cli::settings::Settings;
+use crate::engine::Clock;
+use crate::runtime::Runtime;
+
+/// Clears up after all runs below the root that are not alive. What cannot be taken away now is told, and
+/// left for the next run.
+pub(super) async fn clear(settings: &Settings, clock: &Clock, output: &Output) {
+    let found = match Root::abandoned(&settings.root) {
+        Ok(found) => found,
+        Err(error) => {
+            let root = settings.root.display();
+            return output
+                .say(&format!("warning: cannot look for killed runs in `{root}`: {error}"));
+        }
+    };
+    for root in found {
+        let path = root.path().display().to_string();
+        output.say(&format!("clearing up after a run that was killed: {path}"));
+        if let Err(error) = clear_one(root, settings, clock).await {
+            output.say(&format!("warning: cannot clear up `{path}`: {error:#}"));
+        }
+    }
+}
+
+async fn clear_one(root: Root, settings: &Settings, clock: &Clock) -> anyhow::Result<()> {
+    // A run that did not get as far as this has left no container.
+    if let Some(address) = root.containerd() {
+        let containerd = address.parse().map_err(anyhow::Error::msg)?;
+        let settings = Settings { containerd, ..settings.clone() };
+        let connection = connect(&settings, root.path(), root.path(), clock).await?;
+        let swept = connection.runtime.sweep(&BTreeSet::new()).await;
+        connection.close().await;
+        swept?;
+    }
+    Ok(root.remove()?)
+}

@@ -1,0 +1,400 @@
+//! The runtime on containerd.
+//!
+//! Owns: putting together what the other files of this layer know: images, specs, sandboxes and tasks.
+//! Must not know: why something is to be done.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Container as Wanted, Pod};
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+use super::accounts::AccountsOf;
+use super::cgroups::Cgroups;
+use super::containerd::Client;
+use super::image::{self, Images, LocalImage};
+use super::inventory::{self, Known};
+use super::layout::{Layout, cgroup, container_id};
+use super::sandbox::{self, Network};
+use super::spec::{self, Host};
+use super::task::{Blueprint, Failure, Found as Standing, Shim, TERMINATION_LOG, Task};
+use super::{Error, Found, PullError, Pulled, Pulls, Runtime, StartError, namespaces};
+use crate::api::object::Object;
+use crate::monitor;
+use crate::pod::{Cause, Container, Exit, Instance, PullPolicy, RefusedReason, Signal, State};
+
+/// What an operator may set.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where everything of this engine lies; it also says whose a container is.
+    pub root: PathBuf,
+    pub log_dir: PathBuf,
+    /// The directory of `hosts.toml` files.
+    pub hosts_dir: PathBuf,
+    pub network: Network,
+    /// Whether a container without a seccomp profile gets containerd's default one.
+    pub seccomp_default: bool,
+    /// `io.containerd.runc.v2`
+    pub runtime: String,
+    /// The OCI runtime that the shim calls, if not its default.
+    pub runtime_binary: Option<String>,
+    /// The binary that is started beside each container: kiln itself.
+    pub monitor: PathBuf,
+    /// A log is rotated at so many bytes; 0 means never.
+    pub log_max_bytes: u64,
+    /// How many log files an instance may have.
+    pub log_max_files: u32,
+}
+
+/// Tells the time.
+pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// containerd, in the words of pods.
+#[derive(Clone)]
+pub struct Containerd {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    client: Client,
+    settings: Settings,
+    shim: Shim,
+    layout: Layout,
+    images: Images,
+    accounts: AccountsOf,
+    cgroups: Cgroups,
+    host: Host,
+    now: Now,
+    /// What must not be cut short, whoever asked for it: see [`Containerd::finish`].
+    tasks: TaskTracker,
+}
+
+impl std::fmt::Debug for Containerd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Containerd({})", self.shared.client.address().display())
+    }
+}
+
+impl Containerd {
+    pub fn new(client: Client, settings: Settings, now: Now) -> Self {
+        let shim = Shim {
+            runtime: settings.runtime.clone(),
+            binary: settings.runtime_binary.clone(),
+            snapshotter: SNAPSHOTTER.to_owned(),
+        };
+        let images = image::Settings {
+            hosts_dir: settings.hosts_dir.clone(),
+            snapshotter: SNAPSHOTTER.to_owned(),
+            ..image::Settings::default()
+        };
+        let cgroups = Cgroups::of_host();
+        let host = super::host::facts(&cgroups, settings.seccomp_default);
+        Self {
+            shared: Arc::new(Shared {
+                images: Images::new(client.clone(), images, Arc::clone(&now)),
+                accounts: AccountsOf::new(client.clone(), SNAPSHOTTER),
+                layout: Layout::new(&settings.root, &settings.log_dir),
+                shim,
+                cgroups,
+                host,
+                now,
+                tasks: TaskTracker::new(),
+                client,
+                settings,
+            }),
+        }
+    }
+
+    /// Waits until nothing is under way that was asked for, and lets go of what no pod has any more.
+    pub async fn finish(&self) {
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+        self.shared.cgroups.remove_parent();
+    }
+
+    /// Carries something out that goes on to its end, also when whoever asked goes away.
+    async fn carry_out<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        self.shared.tasks.spawn(work).await.ok()
+    }
+}
+
+/// The snapshotter that every containerd has.
+const SNAPSHOTTER: &str = "overlayfs";
+
+#[async_trait]
+impl Runtime for Containerd {
+    async fn observe(&self) -> Result<BTreeMap<String, Found>, Error> {
+        self.shared.observe().await
+    }
+
+    async fn pull(&self, image: &str, policy: PullPolicy) -> Result<Pulled, PullError> {
+        self.shared.images.pull(image, policy).await
+    }
+
+    async fn create_sandbox(&self, pod: &Pod) -> Result<Option<String>, Error> {
+        let (shared, pod) = (Arc::clone(&self.shared), pod.clone());
+        blocking("create the sandbox", move || {
+            sandbox::create(&shared.layout, &pod, shared.settings.network)
+        })
+        .await
+        .map(|()| None)
+    }
+
+    async fn start(&self, pod: &Pod, instance: &Instance) -> Result<Container, StartError> {
+        let (shared, pod, instance) = (Arc::clone(&self.shared), pod.clone(), instance.clone());
+        let work = async move { shared.start(&pod, &instance).await };
+        let broken = || StartError::Retry { message: "the start broke".to_owned() };
+        self.carry_out(work).await.ok_or_else(broken)?
+    }
+
+    async fn wait(&self, pod: &Pod, instance: &Instance) -> Exit {
+        self.shared.task(pod.uid(), instance).wait(&*self.shared.now).await
+    }
+
+    async fn signal(&self, pod: &Pod, instance: &Instance, signal: Signal) -> Result<(), Error> {
+        self.shared.signal(pod, instance, signal).await
+    }
+
+    async fn remove(&self, pod: &Pod, instance: &Instance) -> Result<(), Error> {
+        let task = self.shared.task(pod.uid(), instance);
+        self.carry_out(async move { task.remove().await }).await.unwrap_or_else(broken)
+    }
+
+    async fn remove_sandbox(&self, pod_uid: &str) -> Result<(), Error> {
+        let (shared, uid) = (Arc::clone(&self.shared), pod_uid.to_owned());
+        self.carry_out(async move { shared.remove_pod(&uid).await }).await.unwrap_or_else(broken)
+    }
+
+    async fn sweep(&self, live: &BTreeSet<String>) -> Result<Vec<String>, Error> {
+        let (shared, live) = (Arc::clone(&self.shared), live.clone());
+        self.carry_out(async move { shared.sweep(&live).await }).await.unwrap_or_else(broken)
+    }
+
+    fn pulls(&self) -> watch::Receiver<Pulls> {
+        self.shared.images.pulls()
+    }
+}
+
+fn broken<T>() -> Result<T, Error> {
+    Err(Error::Failed { attempt: "carry it out", message: "the task broke".to_owned() })
+}
+
+/// Carries out what blocks.
+async fn blocking<T: Send + 'static>(
+    attempt: &'static str,
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, Error> {
+    let failed = |message: String| Error::Failed { attempt, message };
+    let done =
+        tokio::task::spawn_blocking(work).await.map_err(|broken| failed(broken.to_string()))?;
+    done.map_err(|error| failed(error.to_string()))
+}
+
+impl Shared {
+    fn task(&self, uid: &str, instance: &Instance) -> Task {
+        Task {
+            client: self.client.clone(),
+            shim: self.shim.clone(),
+            id: container_id(uid, instance),
+            dir: self.layout.instance(uid, instance),
+        }
+    }
+
+    async fn start(&self, pod: &Pod, instance: &Instance) -> Result<Container, StartError> {
+        let task = self.task(pod.uid(), instance);
+        let image = self.image(pod, instance).await?;
+        let ran = match self.blueprint(pod, instance, &task, &image).await {
+            Ok(blueprint) => self.run(&task, blueprint).await,
+            Err(failure) => Err(failure),
+        };
+        let state = match ran {
+            Ok(state) => state,
+            Err(Failure::Start { message }) => State::Exited(Exit {
+                code: START_ERROR_CODE,
+                cause: Cause::StartError { message },
+                started_at: None,
+                finished_at: (self.now)(),
+            }),
+            Err(Failure::Refused { reason, message }) => {
+                self.clear(&task).await;
+                return Err(StartError::Refused { reason, message });
+            }
+            Err(Failure::Retry { message }) => return Err(StartError::Retry { message }),
+        };
+        Ok(Container { id: task.id, image_id: image.id, state, signalled: None })
+    }
+
+    /// Runs a new instance, or takes over what an earlier try has left of it.
+    async fn run(&self, task: &Task, blueprint: Blueprint) -> Result<State, Failure> {
+        if task.dir.exists() {
+            match task.look((self.now)()).await {
+                Ok(Standing::Nothing) => self.clear(task).await,
+                Ok(Standing::Created) => return task.start((self.now)()).await,
+                Ok(Standing::Known(state)) => return Ok(state),
+                Err(error) => return Err(Failure::Retry { message: error.to_string() }),
+            }
+        }
+        task.run(blueprint, &*self.now).await
+    }
+
+    /// Takes away what an instance that never ran has left. What cannot be taken away now is met again.
+    async fn clear(&self, task: &Task) {
+        if let Err(error) = task.destroy().await {
+            tracing::warn!(id = task.id, %error, "cannot clear up after a start that failed");
+        }
+    }
+
+    async fn image(&self, pod: &Pod, instance: &Instance) -> Result<LocalImage, StartError> {
+        let name = wanted(pod, instance).and_then(|container| container.image.as_deref());
+        let name = name.unwrap_or_default();
+        let local = self.images.local(name).await;
+        let local = local.map_err(|error| StartError::Retry { message: error.to_string() })?;
+        local.ok_or_else(|| StartError::Refused {
+            reason: RefusedReason::CreateContainerError,
+            message: format!("image \"{name}\" is not in containerd any more"),
+        })
+    }
+
+    async fn blueprint(
+        &self,
+        pod: &Pod,
+        instance: &Instance,
+        task: &Task,
+        image: &LocalImage,
+    ) -> Result<Blueprint, Failure> {
+        let container = wanted(pod, instance).ok_or_else(|| Failure::Retry {
+            message: format!("the pod has no container {}", instance.container),
+        })?;
+        let accounts = self.accounts.of(&image.chain_id).await;
+        let accounts = accounts.map_err(|error| Failure::Retry { message: error.to_string() })?;
+        let (uid, cgroups_path) = (pod.uid(), cgroup(pod.uid(), &task.id));
+        let sandbox = self.shared_paths(pod, instance);
+        let inputs = spec::Inputs {
+            pod,
+            container,
+            image: &image.config,
+            accounts: &accounts,
+            sandbox: &sandbox,
+            host: &self.host,
+            cgroups_path: cgroups_path.clone(),
+        };
+        let spec = spec::build(&inputs).map_err(|refusal| Failure::Refused {
+            reason: refusal.reason,
+            message: refusal.message,
+        })?;
+        let spec = serde_json::to_vec(&spec).expect("a spec is JSON");
+        let options = monitor::Options {
+            state_dir: task.dir.clone(),
+            log_path: self.layout.log(pod, instance),
+            max_bytes: self.settings.log_max_bytes,
+            max_files: self.settings.log_max_files,
+            cgroup: Some(cgroups_path.into()),
+        };
+        let known = Known {
+            root: self.layout.root().display().to_string(),
+            uid: uid.to_owned(),
+            instance: instance.clone(),
+            image_id: image.id.clone(),
+            stop_signal: spec::stop_signal(&image.config),
+        };
+        Ok(Blueprint {
+            image: image.name.clone(),
+            chain_id: image.chain_id.clone(),
+            spec,
+            labels: known.labels(pod),
+            output: options.uri(&self.settings.monitor),
+        })
+    }
+
+    fn shared_paths(&self, pod: &Pod, instance: &Instance) -> spec::SandboxPaths {
+        let (layout, uid) = (&self.layout, pod.uid());
+        let dir = layout.namespaces(uid);
+        let own = !sandbox::is_on_host_network(pod, self.settings.network);
+        spec::SandboxPaths {
+            net: own.then(|| namespaces::network(&dir)),
+            ipc: namespaces::ipc(&dir),
+            uts: own.then(|| namespaces::uts(&dir)),
+            shm: layout.shm(uid),
+            hosts: layout.etc(uid, "hosts"),
+            hostname: layout.etc(uid, "hostname"),
+            resolv_conf: layout.etc(uid, "resolv.conf"),
+            termination_log: layout.instance(uid, instance).join(TERMINATION_LOG),
+        }
+    }
+
+    async fn signal(&self, pod: &Pod, instance: &Instance, signal: Signal) -> Result<(), Error> {
+        let task = self.task(pod.uid(), instance);
+        let number = match signal {
+            Signal::Kill => SIGKILL,
+            Signal::Stop => inventory::stop_signal(&self.client, &task.id).await?,
+        };
+        task.signal(number).await
+    }
+
+    async fn observe(&self) -> Result<BTreeMap<String, Found>, Error> {
+        let mut found: BTreeMap<String, Found> = BTreeMap::new();
+        for uid in inventory::pods_on_disk(&self.layout)? {
+            let sandbox = sandbox::stands(&self.layout, &uid);
+            found.insert(uid, Found { sandbox, ..Found::default() });
+        }
+        let known = inventory::containers(&self.client, self.layout.root()).await?;
+        for known in known {
+            let task = self.task(&known.uid, &known.instance);
+            let state = match task.look((self.now)()).await? {
+                Standing::Known(state) => state,
+                // It has not run: the next start goes on with it.
+                Standing::Nothing | Standing::Created => continue,
+            };
+            let image_id = known.image_id;
+            let container = Container { id: task.id, image_id, state, signalled: None };
+            let pod = found.entry(known.uid).or_default();
+            pod.containers.insert(known.instance, container);
+        }
+        Ok(found)
+    }
+
+    /// Everything of a pod, in order: containers, shims that nobody knows, sandbox.
+    async fn remove_pod(&self, uid: &str) -> Result<(), Error> {
+        for known in inventory::containers_of_pod(&self.client, self.layout.root(), uid).await? {
+            self.task(&known.uid, &known.instance).destroy().await?;
+        }
+        let (layout, cgroups, uid) = (self.layout.clone(), self.cgroups.clone(), uid.to_owned());
+        let address = self.client.address().to_owned();
+        blocking("remove the sandbox", move || {
+            for shim in super::processes::shims(&address, &format!("{uid}.")) {
+                super::processes::kill(shim);
+            }
+            sandbox::remove(&layout, &cgroups, &uid)
+        })
+        .await
+    }
+
+    async fn sweep(&self, live: &BTreeSet<String>) -> Result<Vec<String>, Error> {
+        let mut left: BTreeSet<String> =
+            inventory::pods_on_disk(&self.layout)?.into_iter().collect();
+        let known = inventory::containers(&self.client, self.layout.root()).await?;
+        left.extend(known.into_iter().map(|known| known.uid));
+        let mut removed = Vec::new();
+        for uid in left.difference(live) {
+            self.remove_pod(uid).await?;
+            removed.push(format!("pod {uid}"));
+        }
+        Ok(removed)
+    }
+}
+
+const SIGKILL: u32 = 9;
+/// What a program that could not be started is said to have exited with.
+const START_ERROR_CODE: i32 = 128;
+
+fn wanted<'a>(pod: &'a Pod, instance: &Instance) -> Option<&'a Wanted> {
+    let containers = crate::api::pod::containers(pod);
+    containers.iter().find(|container| container.name == instance.container)
+}

@@ -1,0 +1,139 @@
+//! The cgroups of this host.
+//!
+//! Owns: which version it has, and removing the cgroups of a pod. Must not know: limits; those are set
+//! by the OCI runtime, which also makes the cgroups and removes no more than the leaf.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::layout::{CGROUP, pod_cgroup};
+
+/// How often a cgroup that is still in use is tried again.
+const TRIES: u32 = 10;
+
+/// The mount points of all hierarchies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Cgroups {
+    mounts: Vec<PathBuf>,
+    /// Where memory is accounted, and whether that is version 2.
+    memory: Option<(PathBuf, bool)>,
+}
+
+impl Cgroups {
+    /// As this host has them now.
+    pub(super) fn of_host() -> Self {
+        Self::parse(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())
+    }
+
+    fn parse(mountinfo: &str) -> Self {
+        let (mut mounts, mut memory) = (Vec::new(), None);
+        for line in mountinfo.lines() {
+            let Some((left, right)) = line.split_once(" - ") else { continue };
+            let mut right = right.split(' ');
+            let Some(mount) = left.split(' ').nth(4).map(PathBuf::from) else { continue };
+            match (right.next(), right.nth(1)) {
+                (Some("cgroup2"), _) => {
+                    memory.get_or_insert_with(|| (mount.clone(), true));
+                    mounts.push(mount);
+                }
+                (Some("cgroup"), Some(options)) => {
+                    // On a host with both, version 1 has the controllers.
+                    if options.split(',').any(|option| option == "memory") {
+                        memory = Some((mount.clone(), false));
+                    }
+                    mounts.push(mount);
+                }
+                (Some(_) | None, _) => {}
+            }
+        }
+        Self { mounts, memory }
+    }
+
+    /// Whether memory and processor are limited by version 2.
+    pub(super) fn is_v2(&self) -> bool {
+        self.memory.as_ref().is_none_or(|(_, v2)| *v2)
+    }
+
+    /// Whether a limit can be set on memory and swap together.
+    pub(super) fn limits_swap(&self) -> bool {
+        match &self.memory {
+            Some((mount, false)) => mount.join("memory.memsw.limit_in_bytes").exists(),
+            // The root has no such file; a kernel that counts swap tells it in any child.
+            Some((mount, true)) => fs::read_dir(mount).is_ok_and(|entries| {
+                entries.flatten().any(|entry| entry.path().join("memory.swap.max").exists())
+            }),
+            None => false,
+        }
+    }
+
+    /// Removes the cgroups of a pod that has no process left.
+    ///
+    /// # Errors
+    /// When one is still in use.
+    pub(super) fn remove_pod(&self, uid: &str) -> io::Result<()> {
+        let below = pod_cgroup(uid);
+        self.mounts.iter().try_for_each(|mount| remove(&mount.join(below.trim_start_matches('/'))))
+    }
+
+    /// Removes the parent of all, if no pod is left. Somebody else's pods keep it.
+    pub(super) fn remove_parent(&self) {
+        for mount in &self.mounts {
+            // Fails where it is in use, or was never made.
+            let _ = fs::remove_dir(mount.join(CGROUP.trim_start_matches('/')));
+        }
+    }
+}
+
+fn remove(dir: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove(&entry.path())?;
+        }
+    }
+    for _ in 1..TRIES {
+        match fs::remove_dir(dir) {
+            // Processes that have just ended leave a little later.
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => return other,
+        }
+    }
+    fs::remove_dir(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HYBRID: &str = "\
+31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
+35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
+39 31 0:36 / /sys/fs/cgroup/pids rw,relatime - cgroup cgroup rw,pids
+41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw";
+
+    #[test]
+    fn a_host_with_both_versions_is_limited_by_version_1() {
+        let cgroups = Cgroups::parse(HYBRID);
+        assert_eq!(cgroups.mounts.len(), 3);
+        assert!(!cgroups.is_v2());
+        assert!(Cgroups::parse("41 31 0:38 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw").is_v2());
+    }
+
+    #[test]
+    fn what_is_gone_is_removed_already() {
+        let dir = tempfile::tempdir().unwrap();
+        remove(&dir.path().join("gone")).unwrap();
+        fs::create_dir_all(dir.path().join("pod/leaf")).unwrap();
+        remove(&dir.path().join("pod")).unwrap();
+        assert!(!dir.path().join("pod").exists());
+    }
+}

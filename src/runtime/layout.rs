@@ -1,0 +1,109 @@
+//! Where everything of a pod lies on this host, and what it is called.
+//!
+//! Owns: the paths below the engine's root and the log directory, and the ids in containerd. All are
+//! derived from the pod's uid, the container and the attempt, so that after a crash what is found can be
+//! told apart. Must not know: what the files hold.
+
+use std::path::{Path, PathBuf};
+
+use k8s_openapi::api::core::v1::Pod;
+use sha2::{Digest, Sha256};
+
+use super::logs;
+use crate::pod::Instance;
+
+/// The parent of all cgroups, as the OCI spec names it.
+pub(super) const CGROUP: &str = "/kiln";
+
+/// The directories of one engine.
+#[derive(Debug, Clone)]
+pub(super) struct Layout {
+    root: PathBuf,
+    log_dir: PathBuf,
+}
+
+impl Layout {
+    pub(super) fn new(root: &Path, log_dir: &Path) -> Self {
+        Self { root: root.to_owned(), log_dir: log_dir.to_owned() }
+    }
+
+    /// The engine's root: the owner of all that bears its name.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// One directory for each pod that has anything on this host: it is made first and removed last.
+    pub(super) fn pods(&self) -> PathBuf {
+        self.root.join("pods")
+    }
+
+    pub(super) fn pod(&self, uid: &str) -> PathBuf {
+        self.pods().join(uid)
+    }
+
+    pub(super) fn namespaces(&self, uid: &str) -> PathBuf {
+        self.pod(uid).join("ns")
+    }
+
+    /// What is mounted at `/dev/shm` in every container.
+    pub(super) fn shm(&self, uid: &str) -> PathBuf {
+        self.pod(uid).join("shm")
+    }
+
+    /// `hosts`, `hostname`, `resolv.conf`.
+    pub(super) fn etc(&self, uid: &str, file: &str) -> PathBuf {
+        self.pod(uid).join("etc").join(file)
+    }
+
+    /// The exit record and what else one instance leaves.
+    pub(super) fn instance(&self, uid: &str, instance: &Instance) -> PathBuf {
+        let attempt = instance.attempt.to_string();
+        self.pod(uid).join("containers").join(&instance.container).join(attempt)
+    }
+
+    pub(super) fn log(&self, pod: &Pod, instance: &Instance) -> PathBuf {
+        logs::path(&self.log_dir, pod, instance)
+    }
+}
+
+/// The id of an instance in containerd, which takes 76 characters, and fewer kinds of them than
+/// Kubernetes does in a name.
+pub(super) fn container_id(uid: &str, instance: &Instance) -> String {
+    let digest = Sha256::digest(&instance.container);
+    format!("{uid}.{}.{}", hex::encode(&digest[..4]), instance.attempt)
+}
+
+/// The cgroup of a pod, below the mount points.
+pub(super) fn pod_cgroup(uid: &str) -> String {
+    format!("{CGROUP}/pod{uid}")
+}
+
+/// The cgroup of an instance.
+pub(super) fn cgroup(uid: &str, id: &str) -> String {
+    format!("{}/{id}", pod_cgroup(uid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_fits_what_containerd_takes() {
+        let instance = Instance { container: "a--b".repeat(15), attempt: u32::MAX };
+        let id = container_id("0f6a8f5e-3c1b-4f5e-9f6a-8f5e3c1b4f5e", &instance);
+        assert!(id.len() <= 76, "{id}");
+        assert!(id.split(['.', '-']).all(|part| {
+            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        }));
+    }
+
+    #[test]
+    fn each_instance_has_an_id_of_its_own() {
+        let id = |container: &str, attempt| {
+            container_id("u", &Instance { container: container.to_owned(), attempt })
+        };
+        let ids = [id("a", 0), id("a", 1), id("b", 0), id("b", 1)];
+        let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
+        assert_eq!(distinct.len(), ids.len());
+    }
+}

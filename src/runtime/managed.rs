@@ -1,0 +1,266 @@
+//! A containerd of our own.
+//!
+//! Owns: its configuration, its process, starting it again when it dies, and ending it. Must not know:
+//! what it is used for.
+//!
+//! It outlives a kiln that is killed, and the next one that works below the same directory takes it over.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::containerd::Client;
+use super::pause::pause;
+
+/// How often a containerd that was started is asked whether it serves, and for how long.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// How often one that an earlier kiln started is looked at.
+const FOUND_LOOK: Duration = Duration::from_millis(200);
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long it may take to end before it is killed.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long to wait before one that died is started again; doubles with each death up to the maximum.
+const RESTART_FIRST: Duration = Duration::from_millis(100);
+const RESTART_MAX: Duration = Duration::from_secs(10);
+/// A socket's address has room for this many bytes.
+const ADDRESS_BYTES_MAX: usize = 107;
+
+/// Why there is no containerd of our own.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(
+        "containerd is not installed: `containerd` is not in PATH; install it (`apt-get install \
+         containerd`), or name the socket of one that runs with `--containerd ADDRESS`"
+    )]
+    NotInstalled,
+    #[error(
+        "`{0}` is too long for the address of a socket: use a root with a shorter path (`--root`)"
+    )]
+    PathTooLong(PathBuf),
+    #[error("cannot prepare a private containerd in `{dir}`")]
+    Prepare { dir: PathBuf, source: io::Error },
+    #[error("the private containerd ended at once ({status}); its log says: {log}")]
+    Ended { status: String, log: String },
+    #[error("the private containerd does not answer; its log says: {log}")]
+    Silent { log: String },
+}
+
+/// The running containerd. [`Managed::stop`] ends it in order; dropping it kills it.
+#[derive(Debug)]
+pub struct Managed {
+    files: Files,
+    stop: CancellationToken,
+    keeper: JoinSet<()>,
+}
+
+#[derive(Debug, Clone)]
+struct Files {
+    dir: PathBuf,
+}
+
+impl Files {
+    fn address(&self) -> PathBuf {
+        self.dir.join("containerd.sock")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.dir.join("containerd.log")
+    }
+
+    fn config(&self) -> PathBuf {
+        self.dir.join("config.toml")
+    }
+
+    fn pid(&self) -> PathBuf {
+        self.dir.join("containerd.pid")
+    }
+}
+
+/// The process, either started by us or found.
+#[derive(Debug)]
+enum Process {
+    Child(Child),
+    Found(Pid),
+}
+
+impl Managed {
+    /// Starts a containerd below `dir`, or takes over the one that runs there. Answers when it serves.
+    ///
+    /// # Errors
+    /// With what its log says and what to do.
+    pub async fn start(dir: &Path) -> Result<Self, Error> {
+        let files = Files { dir: dir.to_owned() };
+        if files.address().as_os_str().len() > ADDRESS_BYTES_MAX - ".ttrpc".len() {
+            return Err(Error::PathTooLong(files.address()));
+        }
+        prepare(&files).map_err(|source| Error::Prepare { dir: dir.to_owned(), source })?;
+        let mut process = match found(&files) {
+            Some(process) => process,
+            None => Process::Child(spawn(&files)?),
+        };
+        serving(&files, &mut process).await?;
+        let stop = CancellationToken::new();
+        let mut keeper = JoinSet::new();
+        keeper.spawn(keep(files.clone(), process, stop.clone()));
+        Ok(Self { files, stop, keeper })
+    }
+
+    /// Its socket.
+    pub fn address(&self) -> PathBuf {
+        self.files.address()
+    }
+
+    /// Ends it. Containers that still run are left to their shims.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        while self.keeper.join_next().await.is_some() {}
+    }
+}
+
+fn prepare(files: &Files) -> io::Result<()> {
+    fs::create_dir_all(&files.dir)?;
+    let quoted = |path: PathBuf| toml::Value::from(path.display().to_string()).to_string();
+    // Nothing of Kubernetes' own interface is needed, nor any snapshotter but one.
+    let config = format!(
+        "version = 2\nroot = {root}\nstate = {state}\n\
+         disabled_plugins = [\"io.containerd.grpc.v1.cri\", \"io.containerd.internal.v1.opt\", \
+         \"io.containerd.snapshotter.v1.aufs\", \"io.containerd.snapshotter.v1.btrfs\", \
+         \"io.containerd.snapshotter.v1.devmapper\", \"io.containerd.snapshotter.v1.zfs\"]\n\
+         [grpc]\naddress = {address}\n",
+        root = quoted(files.dir.join("root")),
+        state = quoted(files.dir.join("state")),
+        address = quoted(files.address()),
+    );
+    fs::write(files.config(), config)
+}
+
+/// The containerd that an earlier kiln started here, if it still runs.
+fn found(files: &Files) -> Option<Process> {
+    let text = fs::read_to_string(files.pid()).ok()?;
+    let pid = Pid::from_raw(text.trim().parse().ok()?)?;
+    is_ours(files, pid).then_some(Process::Found(pid))
+}
+
+fn is_ours(files: &Files, pid: Pid) -> bool {
+    let command = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero()));
+    let config = files.config();
+    command.is_ok_and(|command| {
+        command.split(|byte| *byte == 0).any(|arg| arg == config.as_os_str().as_encoded_bytes())
+    })
+}
+
+fn spawn(files: &Files) -> Result<Child, Error> {
+    let prepare = |source| Error::Prepare { dir: files.dir.clone(), source };
+    let log = File::options().create(true).append(true).open(files.log()).map_err(prepare)?;
+    let mut command = Command::new("containerd");
+    command.arg("--config").arg(files.config());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    // Ctrl-C is for kiln, which still needs it then.
+    command.process_group(0).kill_on_drop(true);
+    let child = command.spawn().map_err(|error| {
+        if error.kind() == io::ErrorKind::NotFound { Error::NotInstalled } else { prepare(error) }
+    })?;
+    if let Some(pid) = child.id() {
+        fs::write(files.pid(), pid.to_string()).map_err(prepare)?;
+    }
+    Ok(child)
+}
+
+/// Waits until it answers, or ends.
+async fn serving(files: &Files, process: &mut Process) -> Result<(), Error> {
+    let client = Client::new(&files.address());
+    let asked = async {
+        while client.check().await.is_err() {
+            pause(LOOK_EVERY).await;
+        }
+    };
+    // Both branches are cancel-safe: asking has no effect, and an end stays an end.
+    tokio::select! {
+        () = asked => Ok(()),
+        status = process.ended(files) => Err(Error::Ended { status, log: last_words(files) }),
+        () = pause(START_TIMEOUT) => Err(Error::Silent { log: last_words(files) }),
+    }
+}
+
+fn last_words(files: &Files) -> String {
+    const LINES: usize = 3;
+    let log = fs::read_to_string(files.log()).unwrap_or_default();
+    let lines: Vec<&str> = log.lines().collect();
+    let last = lines[lines.len().saturating_sub(LINES)..].join("\n");
+    if last.is_empty() { "nothing".to_owned() } else { last }
+}
+
+/// Starts it again whenever it dies, until it is told to stop.
+async fn keep(files: Files, mut process: Process, stop: CancellationToken) {
+    let mut delay = RESTART_FIRST;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return process.end(&files).await,
+            status = process.ended(&files) => warn!(status, "the private containerd died: starting it again"),
+        }
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = pause(delay) => {}
+            }
+            delay = delay.saturating_mul(2).min(RESTART_MAX);
+            match spawn(&files) {
+                Ok(child) => {
+                    process = Process::Child(child);
+                    break;
+                }
+                Err(error) => error!(%error, "cannot start the private containerd"),
+            }
+        }
+        match serving(&files, &mut process).await {
+            Ok(()) => {
+                info!("the private containerd serves again");
+                delay = RESTART_FIRST;
+            }
+            Err(error) => error!(%error, "the private containerd does not serve"),
+        }
+    }
+}
+
+impl Process {
+    /// Waits for its end. Cancel-safe.
+    async fn ended(&mut self, files: &Files) -> String {
+        match self {
+            Self::Child(child) => {
+                let ended = child.wait().await;
+                ended.map_or_else(|error| error.to_string(), |status| status.to_string())
+            }
+            // It is nobody's child any more: nothing tells of its end.
+            Self::Found(pid) => {
+                while is_ours(files, *pid) {
+                    pause(FOUND_LOOK).await;
+                }
+                "exit status unknown".to_owned()
+            }
+        }
+    }
+
+    async fn end(mut self, files: &Files) {
+        for signal in [Signal::TERM, Signal::KILL] {
+            let pid = match &self {
+                Self::Child(child) => child.id().and_then(|id| Pid::from_raw(id.cast_signed())),
+                Self::Found(pid) => Some(*pid),
+            };
+            // One that is gone needs no signal.
+            let _ = pid.map(|pid| kill_process(pid, signal));
+            tokio::select! {
+                _ = self.ended(files) => break,
+                () = pause(STOP_TIMEOUT) => warn!(?signal, "the private containerd does not end"),
+            }
+        }
+        let _ = fs::remove_file(files.pid()); // whoever reads it checks the process
+    }
+}
