@@ -1,0 +1,9 @@
+//! The real thing: containerd, runc, a registry, and kiln as a person runs it.
+//!
+//! Needs root, and what `scripts/install test` installs; `scripts/test` runs it. Every test has a host of
+//! its own, and fails if it leaves anything behind.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod host;
+mod leftovers;
+mod run;

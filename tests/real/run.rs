@@ -1,0 +1,264 @@
+//! `kiln run`, as a person or a pipeline runs it.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use super::host::{Host, Outcome, until};
+
+/// A Job of one pod with a shell script.
+fn job(script: &str, more: &str) -> String {
+    format!(
+        "apiVersion: batch/v1\nkind: Job\nmetadata: {{name: j}}\nspec:\n  {more}\n  template:\n    \
+         spec:\n      restartPolicy: Never\n      containers:\n      - name: main\n        \
+         image: luksa/batch-job\n        imagePullPolicy: IfNotPresent\n        \
+         command: [sh, -c, {}]\n",
+        serde_json::to_string(script).unwrap()
+    )
+}
+
+fn manifest(name: &str) -> String {
+    fs::read_to_string(format!("manifests/{name}")).unwrap()
+}
+
+/// A kiln that runs, and what it has printed so far.
+struct Running {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Running {
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        Self { child, stdout }
+    }
+
+    fn until_it_prints(&mut self, words: &str) {
+        let mut line = String::new();
+        while !line.contains(words) {
+            line.clear();
+            let read = self.stdout.read_line(&mut line).unwrap();
+            assert!(read > 0, "it ended before it printed {words:?}");
+        }
+    }
+
+    fn signal(&self, signal: &str) {
+        let status = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status();
+        assert!(status.unwrap().success());
+    }
+
+    fn end(mut self) -> Outcome {
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).unwrap();
+        let mut outcome = Outcome::from(self.child.wait_with_output().unwrap());
+        outcome.stdout = rest;
+        outcome
+    }
+}
+
+#[test]
+fn the_job_of_every_book_runs_to_its_end() {
+    let host = Host::new();
+    let outcome = host.run(&manifest("batch-job.yaml"), &[]);
+    outcome.exits(0).prints("Batch job starting").prints("Finished succesfully");
+    outcome.prints("[batch-job-").says("job.batch/batch-job created").says("Complete");
+    outcome.says("COMPLETIONS").says("1/1");
+    assert!(
+        !host.path().join("kiln/pods").exists()
+            || fs::read_dir(host.path().join("kiln/pods")).unwrap().next().is_none()
+    );
+}
+
+#[test]
+fn five_completions_run_up_to_three_at_a_time() {
+    let host = Host::new();
+    let outcome = host.run(&manifest("multi-completion-parallel-batch-job.yaml"), &["--no-prefix"]);
+    outcome.exits(0).says("5/5");
+    let finished = outcome.stdout.lines().filter(|line| line.ends_with("Finished succesfully"));
+    assert_eq!(finished.count(), 5);
+    outcome.check("no prefix", !outcome.stdout.contains('['));
+}
+
+#[test]
+fn a_job_that_fails_says_why_with_the_last_words_of_its_pods() {
+    let host = Host::new();
+    let outcome =
+        host.run(&job("echo first; echo this cannot work >&2; exit 3", "backoffLimit: 0"), &[]);
+    outcome
+        .exits(1)
+        .says("BackoffLimitExceeded")
+        .says("exited with code 3")
+        .says("this cannot work");
+    outcome.prints("first");
+}
+
+#[test]
+fn output_is_whole_and_in_order_also_when_the_container_ends_at_once() {
+    let host = Host::new();
+    let outcome = host.run(&job("seq 1 100000", ""), &["--no-prefix"]);
+    outcome.exits(0);
+    let numbers: Vec<String> = (1..=100_000).map(|n| n.to_string()).collect();
+    assert!(
+        outcome.stdout.lines().eq(numbers.iter().map(String::as_str)),
+        "{} lines",
+        outcome.stdout.lines().count()
+    );
+}
+
+#[test]
+fn a_container_restarts_in_place_and_its_restarts_count() {
+    let host = Host::new();
+    let job = job("echo again; exit 1", "backoffLimit: 2").replace("Never", "OnFailure");
+    let outcome = host.run(&job, &["--restart-backoff", "100ms"]);
+    outcome.exits(1).says("BackoffLimitExceeded");
+    outcome.check("it ran at least twice", outcome.stdout.matches("again").count() >= 2);
+}
+
+#[test]
+fn a_program_that_is_not_there_is_a_start_error() {
+    let host = Host::new();
+    let job = job("", "backoffLimit: 0").replace("command: [sh, -c, \"\"]", "command: [nope]");
+    host.run(&job, &[]).exits(1).says("StartError").says("nope").says("executable file not found");
+}
+
+#[test]
+fn a_user_that_the_image_does_not_have_is_refused_by_name() {
+    let host = Host::new();
+    host.push("test/nobody:1", &["--config.user", "somebody"]);
+    let job = job("id", "activeDeadlineSeconds: 3").replace("luksa/batch-job", "test/nobody:1");
+    host.run(&job, &[]).exits(1).says("CreateContainerError").says("somebody");
+}
+
+#[test]
+fn an_image_that_is_not_there_fails_the_job_after_the_deadline() {
+    let host = Host::new();
+    let job = job("true", "").replace("luksa/batch-job", "luksa/nothing:1");
+    let outcome = host.run(&job, &["--pull-deadline", "2s"]);
+    outcome.exits(1).says("ErrImagePull").says("docker.io/luksa/nothing:1").says("404 Not Found");
+}
+
+#[test]
+fn memory_beyond_the_limit_is_told_as_such() {
+    let host = Host::new();
+    let script = "x=aaaaaaaaaaaaaaaa; while true; do x=$x$x; done";
+    let job = job(script, "backoffLimit: 0").replace(
+        "        command:",
+        "        resources: {limits: {memory: 24Mi}}\n        command:",
+    );
+    host.run(&job, &[]).exits(1).says("OOMKilled").says("137");
+}
+
+#[test]
+fn the_containers_of_a_pod_share_network_and_ipc() {
+    let host = Host::new();
+    let text = "
+apiVersion: batch/v1
+kind: Job
+metadata: {name: two}
+spec:
+  backoffLimit: 0
+  template:
+    spec:
+      restartPolicy: Never
+      containers:
+      - name: server
+        image: luksa/batch-job
+        command: [sh, -c, 'echo shared > /dev/shm/it; echo hello | nc -l -p 7000 -w 20']
+      - name: client
+        image: luksa/batch-job
+        command: [sh, -c, 'until nc 127.0.0.1 7000 </dev/null; do sleep 0.1; done; cat /dev/shm/it; hostname']
+";
+    let outcome = host.run(text, &[]);
+    outcome.exits(0).prints("/client] hello").prints("/client] shared").prints("/client] two-");
+}
+
+#[test]
+fn an_interrupt_gives_the_containers_their_grace() {
+    let host = Host::new();
+    let script = "trap 'echo cleaning up; exit 0' TERM; echo ready; while true; do sleep 0.1; done";
+    let file = host.file("j.yaml", &job(script, ""));
+    let mut running = Running::of(host.kiln("run").arg("-f").arg(file));
+    running.until_it_prints("ready");
+    running.signal("-INT");
+    running.end().exits(130).prints("cleaning up");
+}
+
+#[test]
+fn a_second_interrupt_kills_at_once() {
+    let host = Host::new();
+    let script = "trap 'echo stubborn' TERM; echo ready; while true; do sleep 0.1; done";
+    let file = host.file("j.yaml", &job(script, ""));
+    let mut running = Running::of(host.kiln("run").arg("-f").arg(file));
+    running.until_it_prints("ready");
+    running.signal("-INT");
+    running.until_it_prints("stubborn");
+    running.signal("-INT");
+    running.end().exits(130);
+}
+
+#[test]
+fn a_job_is_not_active_longer_than_its_deadline() {
+    let host = Host::new();
+    let outcome = host.run(
+        &job("sleep 1000", "activeDeadlineSeconds: 2").replace(
+            "      containers:",
+            "      terminationGracePeriodSeconds: 1\n      containers:",
+        ),
+        &[],
+    );
+    outcome.exits(1).says("DeadlineExceeded");
+}
+
+#[test]
+fn a_containerd_that_is_killed_is_waited_for() {
+    let host = Host::new();
+    let script = "echo ready; sleep 3; echo done";
+    let file = host.file("j.yaml", &job(script, "completions: 2"));
+    let mut running = Running::of(host.kiln("run").arg("-f").arg(file));
+    running.until_it_prints("ready");
+    let mut runs = fs::read_dir(host.path().join("kiln/runs")).unwrap().flatten();
+    let pid =
+        runs.find_map(|run| fs::read_to_string(run.path().join("containerd/containerd.pid")).ok());
+    let pid = pid.unwrap();
+    assert!(Command::new("kill").args(["-9", pid.trim()]).status().unwrap().success());
+    running.end().exits(0).prints("done").says("2/2");
+}
+
+#[test]
+fn what_a_killed_kiln_has_left_is_taken_away_by_the_next_one() {
+    let host = Host::new();
+    let file = host.file("j.yaml", &job("echo ready; sleep 1000", ""));
+    let mut running = Running::of(host.kiln("run").arg("-f").arg(file));
+    running.until_it_prints("ready");
+    running.signal("-KILL");
+    running.end();
+    until("something is left", || !super::leftovers::below(host.path()).is_empty());
+    host.run(&job("echo fine", ""), &[]).exits(0).prints("fine");
+}
+
+#[test]
+fn the_finished_jobs_are_printed_where_that_is_asked_for() {
+    let host = Host::new();
+    let outcome = host.run(&job("echo out", ""), &["-o", "json"]);
+    outcome.exits(0).says("out");
+    let job: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!((&job["kind"], &job["status"]["succeeded"]), (&"Job".into(), &1.into()));
+}
+
+#[test]
+fn manifests_come_from_standard_input_and_from_lists() {
+    let host = Host::new();
+    let list = format!(
+        "apiVersion: v1\nkind: List\nitems:\n- {}\n- {}\n",
+        indented(&job("echo one", "")),
+        indented(&job("echo two", "").replace("name: j", "name: k"))
+    );
+    let mut command = host.kiln("run");
+    command.args(["-f", "-"]).stdin(fs::File::open(host.file("list.yaml", &list)).unwrap());
+    Outcome::of(&mut command).exits(0).prints("one").prints("two");
+}
+
+fn indented(text: &str) -> String {
+    text.trim().replace('\n', "\n  ")
+}
