@@ -1,0 +1,71 @@
+//! containerd, with a look at when containers end: a status tells no more than the second.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kiln::pod::{Container, Exit, Instance, PullPolicy, Signal};
+use kiln::runtime::{Containerd, Error, Found, PullError, Pulled, Pulls, Runtime, StartError};
+
+pub(crate) struct Tap {
+    pub(crate) inner: Containerd,
+    last_exit: Mutex<Option<Timestamp>>,
+}
+
+impl Tap {
+    pub(crate) fn new(inner: Containerd) -> Self {
+        Self { inner, last_exit: Mutex::default() }
+    }
+
+    /// When the last container ended.
+    pub(crate) fn last_exit(&self) -> Timestamp {
+        self.last_exit.lock().unwrap().unwrap()
+    }
+}
+
+#[async_trait]
+impl Runtime for Tap {
+    async fn observe(&self) -> Result<BTreeMap<String, Found>, Error> {
+        self.inner.observe().await
+    }
+
+    async fn pull(&self, image: &str, policy: PullPolicy) -> Result<Pulled, PullError> {
+        self.inner.pull(image, policy).await
+    }
+
+    async fn create_sandbox(&self, pod: &Pod) -> Result<Option<String>, Error> {
+        self.inner.create_sandbox(pod).await
+    }
+
+    async fn start(&self, pod: &Pod, instance: &Instance) -> Result<Container, StartError> {
+        self.inner.start(pod, instance).await
+    }
+
+    async fn wait(&self, pod: &Pod, instance: &Instance) -> Exit {
+        let exit = self.inner.wait(pod, instance).await;
+        *self.last_exit.lock().unwrap() = Some(exit.finished_at);
+        exit
+    }
+
+    async fn signal(&self, pod: &Pod, instance: &Instance, signal: Signal) -> Result<(), Error> {
+        self.inner.signal(pod, instance, signal).await
+    }
+
+    async fn remove(&self, pod: &Pod, instance: &Instance) -> Result<(), Error> {
+        self.inner.remove(pod, instance).await
+    }
+
+    async fn remove_sandbox(&self, pod_uid: &str) -> Result<(), Error> {
+        self.inner.remove_sandbox(pod_uid).await
+    }
+
+    async fn sweep(&self, live: &BTreeSet<String>) -> Result<Vec<String>, Error> {
+        self.inner.sweep(live).await
+    }
+
+    fn pulls(&self) -> tokio::sync::watch::Receiver<Pulls> {
+        self.inner.pulls()
+    }
+}
