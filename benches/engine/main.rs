@@ -109,8 +109,7 @@ impl Bench {
         let settings = Settings::new(rules, pod::Rules::default());
         let engine =
             Engine::start(store.clone(), Arc::<Tap>::clone(&runtime), Clock::system(), settings);
-        let sample = self.sample(&store, &client).await;
-        let direct = direct::Loop::new(client, sample, &self.kiln, &self.dir.join("direct"));
+        let direct = self.direct(&store, client).await;
         let mut latencies = Latencies::default();
         for parallelism in PARALLELISM {
             let (mut ours, mut theirs) = (Vec::new(), Vec::new());
@@ -158,17 +157,18 @@ impl Bench {
         Containerd::new(client.clone(), settings, Arc::new(Timestamp::now))
     }
 
-    /// The OCI spec that the engine makes, as containerd has it.
-    async fn sample(&self, store: &Store, client: &Client) -> direct::Sample {
+    /// The direct loop, with the OCI spec that the engine makes.
+    async fn direct(&self, store: &Store, client: Client) -> direct::Loop {
         let mut sleeper = job_of("sleeper", &self.image, 1, 1);
         let command = ["sleep", "1000"].map(str::to_owned);
         let template = sleeper.spec.as_mut().unwrap().template.spec.as_mut().unwrap();
         template.containers[0].command = Some(command.to_vec());
         create(store, sleeper).await;
         until_running(store).await;
-        let sample = direct::sample(client).await;
+        let sample = direct::sample(&client).await;
+        let direct = direct::Loop::new(client, sample, &self.kiln, &self.dir.join("direct"));
         delete(store, "sleeper").await;
-        sample
+        direct
     }
 
     async fn through_engine(
