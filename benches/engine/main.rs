@@ -163,6 +163,8 @@ impl Bench {
         let command = ["sleep", "1000"].map(str::to_owned);
         let template = sleeper.spec.as_mut().unwrap().template.spec.as_mut().unwrap();
         template.containers[0].command = Some(command.to_vec());
+        // A program that does not mind its signals is killed after that.
+        template.termination_grace_period_seconds = Some(1);
         create(store, sleeper).await;
         until_running(store).await;
         let sample = direct::sample(&client).await;
@@ -204,6 +206,7 @@ impl Bench {
         let mut sleeper = job_of("monitored", &self.image, 1, 1);
         let template = sleeper.spec.as_mut().unwrap().template.spec.as_mut().unwrap();
         template.containers[0].command = Some(["sleep", "1000"].map(str::to_owned).to_vec());
+        template.termination_grace_period_seconds = Some(1);
         create(store, sleeper).await;
         until_running(store).await;
         let pss: Vec<f64> = monitors(&self.kiln).iter().map(|pid| pss_mib(*pid)).collect();

@@ -113,6 +113,9 @@ impl Containerd {
     pub async fn finish(&self) {
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
+        if let Err(error) = self.shared.images.sweep().await {
+            tracing::debug!(%error, "what pulls that were given up have fetched stays for a day");
+        }
         self.shared.cgroups.remove_parent();
     }
 
@@ -251,12 +254,23 @@ impl Shared {
         }
     }
 
+    /// The image, which may have been deleted since it was pulled for this pod.
     async fn image(&self, pod: &Pod, instance: &Instance) -> Result<LocalImage, StartError> {
-        let name = wanted(pod, instance).and_then(|container| container.image.as_deref());
-        let name = name.unwrap_or_default();
-        let local = self.images.local(name).await;
-        let local = local.map_err(|error| StartError::Retry { message: error.to_string() })?;
-        local.ok_or_else(|| StartError::Refused {
+        let container = wanted(pod, instance);
+        let name = container.and_then(|container| container.image.as_deref()).unwrap_or_default();
+        let policy = container.and_then(|container| container.image_pull_policy.as_deref());
+        let local = async || {
+            let local = self.images.local(name).await;
+            local.map_err(|error| StartError::Retry { message: error.to_string() })
+        };
+        if let Some(local) = local().await? {
+            return Ok(local);
+        }
+        if policy != Some("Never") {
+            let pulled = self.images.pull(name, PullPolicy::IfNotPresent).await;
+            pulled.map_err(|error| StartError::Retry { message: error.to_string() })?;
+        }
+        local().await?.ok_or_else(|| StartError::Refused {
             reason: RefusedReason::CreateContainerError,
             message: format!("image \"{name}\" is not in containerd any more"),
         })
