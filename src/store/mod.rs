@@ -16,7 +16,7 @@ use tokio::sync::broadcast;
 
 pub use self::backend::Revision;
 use self::backend::{Backend, Batch, Entry, Guard, RawChange, Write};
-use self::sqlite::Sqlite;
+use self::sqlite::{Durability, Sqlite};
 use crate::api::object::{Key, Kind, Object};
 
 /// Why the store did not do what it was asked.
@@ -71,7 +71,13 @@ impl std::fmt::Debug for Store {
 impl Store {
     /// Opens, or makes, the embedded store in a directory.
     pub fn open(dir: &Path) -> Result<Self, Error> {
-        Ok(Self { backend: Arc::new(Sqlite::open(dir)?) })
+        Ok(Self { backend: Arc::new(Sqlite::open(dir, Durability::Host)?) })
+    }
+
+    /// The same for a directory that nobody reads once this process has ended: a commit is not synced to
+    /// the disk.
+    pub fn open_for_this_process(dir: &Path) -> Result<Self, Error> {
+        Ok(Self { backend: Arc::new(Sqlite::open(dir, Durability::Process)?) })
     }
 
     /// A store that ends with the process; a commit is done when it is asked for.

@@ -45,6 +45,24 @@ const SCHEMA: &str = "
 type Answer = Result<Revision, Error>;
 type Request = (Batch, oneshot::Sender<Answer>);
 
+/// What a commit has to outlive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// A crash of the host.
+    Host,
+    /// Nothing: the file is of no use to anybody else.
+    Process,
+}
+
+impl Durability {
+    fn synchronous(self) -> &'static str {
+        match self {
+            Self::Host => "FULL",
+            Self::Process => "OFF",
+        }
+    }
+}
+
 /// The embedded backend.
 #[derive(Debug)]
 pub(super) struct Sqlite {
@@ -68,13 +86,16 @@ impl Sqlite {
     ///
     /// # Errors
     /// [`Error::Open`] with the path; [`Error::Newer`] for a file of a newer kiln.
-    pub(super) fn open(dir: &Path) -> Result<Self, Error> {
+    pub(super) fn open(dir: &Path, durability: Durability) -> Result<Self, Error> {
         let path = dir.join("store.db");
         let connect = || -> Result<Connection, Error> {
             let opened = |source| Error::Open { path: path.clone(), source };
             let connection = Connection::open(&path).map_err(opened)?;
             connection
-                .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
+                .execute_batch(&format!(
+                    "PRAGMA synchronous = {}; PRAGMA journal_mode = WAL;",
+                    durability.synchronous()
+                ))
                 .map_err(opened)?;
             connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(opened)?;
             Ok(connection)

@@ -231,7 +231,7 @@ async fn run_jobs(
         Ok(connection) => connection,
         Err(error) => return leave(root, Err(error)),
     };
-    let exit = match Store::open(root.path()).context("cannot open the store") {
+    let exit = match Store::open_for_this_process(root.path()).context("cannot open the store") {
         Ok(store) => {
             let deadline = Some(args.pull_deadline).filter(|time| !time.is_zero());
             let settings = args.settings.engine(deadline);
