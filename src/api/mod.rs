@@ -18,4 +18,5 @@ pub mod path;
 pub mod pod;
 pub mod quantity;
 mod schema;
+pub mod selector;
 pub mod validation;

@@ -4,7 +4,7 @@
 //! where a Job comes from. The rules and their words are those of
 //! <https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/job-v1/>.
 
-mod names;
+pub(super) mod names;
 mod pod;
 mod security;
 mod selector;

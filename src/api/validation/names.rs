@@ -56,7 +56,7 @@ pub(super) fn label(text: &str) -> Vec<String> {
 
 /// The key of a label or of an annotation.
 /// <https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set>
-pub(super) fn qualified(text: &str) -> Vec<String> {
+pub(in crate::api) fn qualified(text: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     let name = match text.split_once('/') {
         None => text,
@@ -84,7 +84,7 @@ pub(super) fn qualified(text: &str) -> Vec<String> {
 }
 
 /// <https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set>
-pub(super) fn label_value(text: &str) -> Vec<String> {
+pub(in crate::api) fn label_value(text: &str) -> Vec<String> {
     let mut wrong = too_long(text, LABEL_LENGTH_MAX);
     if !text.is_empty() && !is_word(text) {
         wrong.push(VALUE.to_owned());
