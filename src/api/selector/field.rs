@@ -152,14 +152,10 @@ fn read<'a>(object: &'a Value, field: &str) -> Cow<'a, str> {
     let at = |path: &str| path.split('.').fold(object, |value, name| &value[name]);
     let value = match field {
         "status.successful" => at("status.succeeded"),
-        "status.podIP" | "status.podIPs" => match &at("status.podIPs")[0]["ip"] {
-            Value::Null => at("status.podIP"),
-            first => first,
-        },
-        "source" => match &at("source.component") {
-            Value::Null => at("reportingComponent"),
-            component => component,
-        },
+        "status.podIP" | "status.podIPs" => {
+            either(&at("status.podIPs")[0]["ip"], at("status.podIP"))
+        }
+        "source" => either(at("source.component"), at("reportingComponent")),
         _ => at(field),
     };
     match (value, field) {
@@ -169,6 +165,10 @@ fn read<'a>(object: &'a Value, field: &str) -> Cow<'a, str> {
         (Value::Null, _) => Cow::Borrowed(""),
         (other, _) => Cow::Owned(other.to_string()),
     }
+}
+
+fn either<'a>(first: &'a Value, second: &'a Value) -> &'a Value {
+    if first.is_null() { second } else { first }
 }
 
 /// A comma behind a backslash is of the value.
