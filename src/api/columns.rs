@@ -4,15 +4,20 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodTemplateSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::duration::{human, since};
 use super::job::{completion_time, start_time, succeeded, true_condition};
 use super::object::Object;
 use super::pod::{condition, container_statuses, containers, is_ready, is_terminal, phase};
+use super::selector::label;
 
 pub const JOB_COLUMNS: [&str; 5] = ["NAME", "STATUS", "COMPLETIONS", "DURATION", "AGE"];
 pub const POD_COLUMNS: [&str; 5] = ["NAME", "READY", "STATUS", "RESTARTS", "AGE"];
+
+/// What a cell says that has nothing to say.
+pub const NONE: &str = "<none>";
 
 /// No column is narrower than this.
 const WIDTH_MIN: usize = 6;
@@ -31,6 +36,32 @@ pub fn job_row(job: &Job, now: Timestamp) -> [String; 5] {
         duration,
         since(made, now),
     ]
+}
+
+/// What is shown of a Job besides to who asks for more: containers, images and selector.
+pub fn job_wide(job: &Job) -> [String; 3] {
+    let nothing = PodTemplateSpec::default();
+    let spec = job.spec.as_ref();
+    let template = spec.map_or(&nothing, |spec| &spec.template);
+    template_cells(template, spec.and_then(|spec| spec.selector.as_ref()))
+}
+
+/// The containers of a template, their images, and the selector of its pods.
+pub fn template_cells(template: &PodTemplateSpec, selector: Option<&LabelSelector>) -> [String; 3] {
+    let containers = template.spec.as_ref().map_or(&[][..], |spec| &spec.containers);
+    let names: Vec<&str> = containers.iter().map(|container| container.name.as_str()).collect();
+    let images: Vec<&str> =
+        containers.iter().map(|c| c.image.as_deref().unwrap_or_default()).collect();
+    let selector = match selector.map(label::Selector::of) {
+        None => String::new(),
+        Some(Ok(selector)) => selector.to_string(),
+        Some(Err(_)) => "<error>".to_owned(),
+    };
+    [names.join(","), images.join(","), or_none(Some(&selector))]
+}
+
+fn or_none(text: Option<&str>) -> String {
+    text.filter(|text| !text.is_empty()).unwrap_or(NONE).to_owned()
 }
 
 fn job_status(job: &Job) -> &'static str {
@@ -63,9 +94,36 @@ pub fn pod_row(pod: &Pod, now: Timestamp) -> [String; 5] {
     [pod.name().to_owned(), ready, pod_status(pod), restarts(pod, now), since(made, now)]
 }
 
+/// What is shown of a pod besides to who asks for more: address, node, nominated node, gates.
+pub fn pod_wide(pod: &Pod) -> [String; 4] {
+    let spec = pod.spec.as_ref();
+    let status = pod.status.as_ref();
+    let first = status.and_then(|status| status.pod_ips.as_ref()?.first());
+    let address = first.map(|first| first.ip.as_str());
+    let address = address.or_else(|| status?.pod_ip.as_deref());
+    let gates = spec.and_then(|spec| spec.readiness_gates.as_deref()).unwrap_or_default();
+    let open = gates.iter().filter(|gate| {
+        condition(pod, &gate.condition_type).is_some_and(|found| found.status == "True")
+    });
+    [
+        or_none(address),
+        or_none(spec.and_then(|spec| spec.node_name.as_deref())),
+        or_none(status.and_then(|status| status.nominated_node_name.as_deref())),
+        if gates.is_empty() {
+            NONE.to_owned()
+        } else {
+            format!("{}/{}", open.count(), gates.len())
+        },
+    ]
+}
+
 /// The first container that has something to say says it; else the pod's reason, else its phase.
 fn pod_status(pod: &Pod) -> String {
     let status = pod.status.as_ref();
+    let told = status.and_then(|status| status.reason.clone());
+    if pod.is_deleting() && told.as_deref() == Some("NodeLost") {
+        return "Unknown".to_owned();
+    }
     if pod.is_deleting() && !is_terminal(pod) {
         return "Terminating".to_owned();
     }
@@ -74,7 +132,10 @@ fn pod_status(pod: &Pod) -> String {
     if let Some(init) = initializing.clone().filter(|_| !initialized) {
         return init;
     }
-    let told = status.and_then(|status| status.reason.clone());
+    let gated = condition(pod, "PodScheduled")
+        .and_then(|scheduled| scheduled.reason.clone())
+        .filter(|reason| reason == "SchedulingGated");
+    let told = gated.or(told);
     let own = initializing.or(told).unwrap_or_else(|| phase(pod).as_str().to_owned());
     let shown = container_statuses(pod).iter().find_map(container_reason).unwrap_or(own);
     let runs = |status: &ContainerStatus| {
@@ -336,6 +397,19 @@ mod tests {
             json!({"terminated": {"exitCode": 1, "finishedAt": "1970-01-01T00:00:10Z"}});
         let pod = pod(&["a"], json!({"phase": "Running", "containerStatuses": [failed]}));
         assert_eq!(pod_row(&pod, at(15))[1..4], ["0/1", "CrashLoopBackOff", "3 (5s ago)"]);
+    }
+
+    #[test]
+    fn a_pod_that_is_gated_or_lost_says_so() {
+        let gated =
+            json!([{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]);
+        let mut pod = pod(&["a"], json!({"phase": "Pending", "conditions": gated}));
+        assert_eq!(pod_row(&pod, at(0))[2], "SchedulingGated");
+        pod.metadata.deletion_timestamp =
+            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(0)));
+        assert_eq!(pod_row(&pod, at(0))[2], "Terminating");
+        pod.status.as_mut().unwrap().reason = Some("NodeLost".to_owned());
+        assert_eq!(pod_row(&pod, at(0))[2], "Unknown");
     }
 
     #[test]

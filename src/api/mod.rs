@@ -21,5 +21,6 @@ pub mod pod;
 pub mod quantity;
 mod schema;
 pub mod selector;
+pub mod table;
 pub mod topology;
 pub mod validation;

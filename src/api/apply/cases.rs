@@ -147,6 +147,56 @@ fn an_update_owns_what_it_changes_and_conflicts_with_who_applies() {
 }
 
 #[test]
+fn a_created_job_is_noted_as_kubernetes_notes_it() {
+    let mut made = job(json!({
+        "backoffLimit": 4,
+        "selector": {"matchLabels": {"a": "b"}},
+        "template": {
+            "metadata": {"labels": {"a": "b"}},
+            "spec": {
+                "containers": [{
+                    "name": "pi", "image": "perl", "command": ["perl"], "resources": {},
+                    "env": [{"name": "X", "valueFrom": {"fieldRef": {"fieldPath": "spec"}}}],
+                }],
+                "nodeSelector": {"disk": "ssd"},
+                "securityContext": {},
+            },
+        },
+    }));
+    made["metadata"] = json!({
+        "name": "pi", "uid": "u", "generation": 1, "creationTimestamp": "1970-01-01T00:00:00Z",
+        "annotations": {"n": ""}, "finalizers": ["f"],
+        "ownerReferences": [{"uid": "o", "name": "c"}],
+    });
+    record_update(None, &mut made, KUBECTL, at(0));
+    let expected = json!({
+        "f:metadata": {
+            "f:annotations": {".": {}, "f:n": {}},
+            "f:finalizers": {".": {}, "v:\"f\"": {}},
+            "f:ownerReferences": {".": {}, "k:{\"uid\":\"o\"}": {}},
+        },
+        "f:spec": {
+            "f:backoffLimit": {},
+            "f:selector": {},
+            "f:template": {
+                "f:metadata": {"f:labels": {".": {}, "f:a": {}}},
+                "f:spec": {
+                    "f:containers": {"k:{\"name\":\"pi\"}": {
+                        ".": {}, "f:command": {}, "f:image": {}, "f:name": {}, "f:resources": {},
+                        "f:env": {".": {}, "k:{\"name\":\"X\"}": {
+                            ".": {}, "f:name": {}, "f:valueFrom": {".": {}, "f:fieldRef": {}},
+                        }},
+                    }},
+                    "f:nodeSelector": {},
+                    "f:securityContext": {},
+                },
+            },
+        },
+    });
+    assert_eq!(owned(&made, "kubectl", "Update"), expected);
+}
+
+#[test]
 fn an_update_takes_fields_from_appliers() {
     let live = apply(None, &job(json!({"parallelism": 1, "suspend": true})), ANN, false, at(0));
     let live = live.unwrap();
