@@ -6,3 +6,4 @@
 
 pub mod manifests;
 pub mod objects;
+pub mod protobuf;
