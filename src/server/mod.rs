@@ -6,4 +6,5 @@
 
 pub mod manifests;
 pub mod objects;
+pub mod openapi;
 pub mod protobuf;

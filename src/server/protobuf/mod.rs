@@ -25,7 +25,7 @@ use wire::{Content, Reader};
 pub const CONTENT_TYPE: &str = "application/vnd.kubernetes.protobuf";
 
 /// The first bytes of every body.
-/// https://kubernetes.io/docs/reference/using-api/api-concepts/#protobuf-encoding-idl
+/// <https://kubernetes.io/docs/reference/using-api/api-concepts/#protobuf-encoding-idl>
 const MAGIC: &[u8] = b"k8s\0";
 
 /// A body has no more bytes than this, as for JSON.
