@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
-use k8s_openapi::api::core::v1::{Container, PodSpec};
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::object::Object;
@@ -35,6 +35,15 @@ pub fn apply(job: &mut Job, uid: &str) {
     if job.metadata.labels.as_ref().is_none_or(BTreeMap::is_empty) {
         job.metadata.labels = template_labels;
     }
+}
+
+/// Fills in what a pod that belongs to nobody does not say.
+/// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy>
+pub fn apply_pod(pod: &mut Pod) {
+    let spec = pod.spec.get_or_insert_default();
+    fill_pod(spec);
+    spec.restart_policy.get_or_insert_with(|| "Always".to_owned());
+    pod.status.get_or_insert_default().phase.get_or_insert_with(|| "Pending".to_owned());
 }
 
 fn fill_spec(spec: &mut JobSpec) {

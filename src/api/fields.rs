@@ -14,6 +14,11 @@ pub(super) fn check_job(value: Value) -> (Value, Vec<Finding>) {
     schema::check(value, &JOB, PLACES)
 }
 
+/// Holds a document against the fields of a pod that belongs to nobody.
+pub(super) fn check_pod(value: Value) -> (Value, Vec<Finding>) {
+    schema::check(value, &POD, POD_PLACES)
+}
+
 /// Holds a document against the fields of a `List`; its items stay as they are.
 pub(super) fn check_list(value: Value) -> Vec<Finding> {
     schema::check(value, &LIST, &[]).1
@@ -24,6 +29,13 @@ const PLACES: &Places = &[
     ("spec.template.spec", &POD_SPEC),
     ("spec.template.spec.containers[*]", &CONTAINER),
     ("spec.template.spec.containers[*].securityContext", &SECURITY),
+    ("metadata", &META),
+];
+
+const POD_PLACES: &Places = &[
+    ("spec", &POD_SPEC),
+    ("spec.containers[*]", &CONTAINER),
+    ("spec.containers[*].securityContext", &SECURITY),
     ("metadata", &META),
 ];
 
@@ -66,6 +78,16 @@ static JOB: Schema = Schema {
         take("kind", Text),
         take("metadata", Object(&META)),
         take("spec", Object(&JOB_SPEC)),
+        discard("status"),
+    ],
+};
+
+static POD: Schema = Schema {
+    fields: &[
+        take("apiVersion", Text),
+        take("kind", Text),
+        take("metadata", Object(&META)),
+        take("spec", Object(&POD_SPEC)),
         discard("status"),
     ],
 };

@@ -52,6 +52,22 @@ pub fn read(source: &str, bytes: &[u8]) -> Result<Vec<Job>, Vec<Refusal>> {
     Ok(Manifest::read(source, bytes)?.jobs)
 }
 
+/// Reads one document of JSON, in which no key is there twice.
+///
+/// # Errors
+/// What is wrong, and where.
+pub fn json(bytes: &[u8]) -> Result<Value, String> {
+    serde_json::from_slice::<Strict>(bytes).map(|s| s.0).map_err(|error| error.to_string())
+}
+
+/// Reads one document of YAML, in which no key is there twice.
+///
+/// # Errors
+/// What is wrong, and where.
+pub fn yaml(bytes: &[u8]) -> Result<Value, String> {
+    serde_yaml::from_slice::<Strict>(bytes).map(|s| s.0).map_err(|error| error.to_string())
+}
+
 /// The Jobs of a file, and where each of them stands in it.
 #[derive(Debug, Clone)]
 pub struct Manifest<'a> {

@@ -21,6 +21,7 @@ pub mod pod;
 pub mod quantity;
 mod schema;
 pub mod selector;
+pub mod strict;
 pub mod table;
 pub mod topology;
 pub mod validation;

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, ServiceAccount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,16 +18,75 @@ pub enum Kind {
     Job,
     Pod,
     Event,
+    ConfigMap,
+    Secret,
+    Namespace,
+    Node,
+    ServiceAccount,
+    Lease,
 }
 
 impl Kind {
+    pub const ALL: [Self; 9] = [
+        Self::Job,
+        Self::Pod,
+        Self::Event,
+        Self::ConfigMap,
+        Self::Secret,
+        Self::Namespace,
+        Self::Node,
+        Self::ServiceAccount,
+        Self::Lease,
+    ];
+
+    /// As `kind` spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Job => "Job",
+            Self::Pod => "Pod",
+            Self::Event => "Event",
+            Self::ConfigMap => "ConfigMap",
+            Self::Secret => "Secret",
+            Self::Namespace => "Namespace",
+            Self::Node => "Node",
+            Self::ServiceAccount => "ServiceAccount",
+            Self::Lease => "Lease",
+        }
+    }
+
     /// The plural in a path: `/registry/<plural>/<namespace>/<name>`.
     pub fn plural(self) -> &'static str {
         match self {
             Self::Job => "jobs",
             Self::Pod => "pods",
             Self::Event => "events",
+            Self::ConfigMap => "configmaps",
+            Self::Secret => "secrets",
+            Self::Namespace => "namespaces",
+            Self::Node => "nodes",
+            Self::ServiceAccount => "serviceaccounts",
+            Self::Lease => "leases",
         }
+    }
+
+    /// The version that objects of this kind are stored in.
+    pub fn api_version(self) -> &'static str {
+        match self {
+            Self::Job => "batch/v1",
+            Self::Lease => "coordination.k8s.io/v1",
+            Self::Pod
+            | Self::Event
+            | Self::ConfigMap
+            | Self::Secret
+            | Self::Namespace
+            | Self::Node
+            | Self::ServiceAccount => "v1",
+        }
+    }
+
+    /// Whether objects of this kind are in a namespace.
+    pub fn is_namespaced(self) -> bool {
+        !matches!(self, Self::Namespace | Self::Node)
     }
 }
 
@@ -119,3 +179,9 @@ macro_rules! object {
 object!(Job, Kind::Job);
 object!(Pod, Kind::Pod);
 object!(Event, Kind::Event);
+object!(ConfigMap, Kind::ConfigMap);
+object!(Secret, Kind::Secret);
+object!(Namespace, Kind::Namespace);
+object!(Node, Kind::Node);
+object!(ServiceAccount, Kind::ServiceAccount);
+object!(Lease, Kind::Lease);

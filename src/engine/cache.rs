@@ -253,7 +253,13 @@ impl Cache {
                 (None, Some(pod)) => self.delete_pod(&mut state, &pod),
                 (None, None) => {}
             },
-            Kind::Event => {}
+            Kind::Event
+            | Kind::ConfigMap
+            | Kind::Secret
+            | Kind::Namespace
+            | Kind::Node
+            | Kind::ServiceAccount
+            | Kind::Lease => {}
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use sha2::{Digest, Sha256};
 
 use crate::api::event::{Note, Severity};
-use crate::api::object::{Kind, Object};
+use crate::api::object::Object;
 use crate::store::Store;
 
 /// How many of the last Events are remembered, to count repetitions without reading the store.
@@ -87,10 +87,6 @@ fn id(event: &Event) -> (String, String) {
 
 /// <https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/>
 fn render<O: Object>(subject: &O, teller: Teller<'_>, note: &Note, now: Timestamp) -> Event {
-    let api_version = match O::KIND {
-        Kind::Job => "batch/v1",
-        Kind::Pod | Kind::Event => "v1",
-    };
     Event {
         metadata: ObjectMeta {
             name: Some(name(subject, note)),
@@ -100,8 +96,8 @@ fn render<O: Object>(subject: &O, teller: Teller<'_>, note: &Note, now: Timestam
             ..ObjectMeta::default()
         },
         involved_object: ObjectReference {
-            api_version: Some(api_version.to_owned()),
-            kind: Some(kind(O::KIND).to_owned()),
+            api_version: Some(O::KIND.api_version().to_owned()),
+            kind: Some(O::KIND.as_str().to_owned()),
             namespace: Some(subject.namespace().to_owned()),
             name: Some(subject.name().to_owned()),
             uid: Some(subject.uid().to_owned()),
@@ -158,14 +154,6 @@ fn severity(severity: Severity) -> &'static str {
     match severity {
         Severity::Normal => "Normal",
         Severity::Warning => "Warning",
-    }
-}
-
-fn kind(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Job => "Job",
-        Kind::Pod => "Pod",
-        Kind::Event => "Event",
     }
 }
 

@@ -51,20 +51,68 @@ pub struct RawChange {
     pub previous: Option<Vec<u8>>,
 }
 
+/// Which entries are asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Range {
+    /// The first key.
+    pub start: String,
+    /// The first key that is not asked for any more.
+    pub end: String,
+    /// The first so many of them.
+    pub limit: Option<usize>,
+    /// As they were at this revision; `None`: as they are.
+    pub at: Option<Revision>,
+}
+
+impl Range {
+    /// All keys that begin with this.
+    pub fn below(prefix: &str) -> Self {
+        let end = format!("{prefix}\u{10ffff}");
+        Self { start: prefix.to_owned(), end, limit: None, at: None }
+    }
+
+    /// One key.
+    pub fn exactly(key: &str) -> Self {
+        Self { start: key.to_owned(), end: next_after(key), limit: None, at: None }
+    }
+}
+
+/// The key that comes next in the order of keys, whether there is such an entry or not.
+pub fn next_after(key: &str) -> String {
+    format!("{key}\0")
+}
+
+/// Entries in the order of their keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slice {
+    pub entries: Vec<Entry>,
+    /// What they were read at.
+    pub revision: Revision,
+    /// How many come after them.
+    pub remaining: usize,
+}
+
 /// A place that keeps bytes. A commit is durable when it is answered, and what was committed is seen
 /// by every later read.
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {
     async fn get(&self, key: &str) -> Result<Option<Entry>, Error>;
 
-    /// All entries below a prefix in the order of their keys, and the revision they were read at.
-    async fn range(&self, prefix: &str) -> Result<(Vec<Entry>, Revision), Error>;
+    /// The revision of the last commit.
+    async fn revision(&self) -> Result<Revision, Error>;
+
+    /// [`Error::Compacted`] if the revision that is asked for is no longer kept.
+    async fn range(&self, range: Range) -> Result<Slice, Error>;
 
     async fn commit(&self, batch: Batch) -> Result<Revision, Error>;
 
-    /// The changes after `from`, in order, and the revision up to which they are complete.
-    /// [`Error::Compacted`] if some of them are no longer kept.
-    async fn history(&self, from: Revision) -> Result<(Vec<RawChange>, Revision), Error>;
+    /// The changes after `from` below a prefix, in order, and the revision up to which they are
+    /// complete. [`Error::Compacted`] if some of them are no longer kept.
+    async fn history(
+        &self,
+        prefix: &str,
+        from: Revision,
+    ) -> Result<(Vec<RawChange>, Revision), Error>;
 
     /// The changes from now on. A receiver that lags has to read the history again.
     fn subscribe(&self) -> broadcast::Receiver<Arc<RawChange>>;

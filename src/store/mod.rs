@@ -7,6 +7,7 @@ pub mod backend;
 mod sqlite;
 #[cfg(test)]
 mod tests;
+pub mod untyped;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 
 pub use self::backend::Revision;
-use self::backend::{Backend, Batch, Entry, Guard, RawChange, Write};
+use self::backend::{Backend, Batch, Entry, Guard, Range, RawChange, Write};
 use self::sqlite::{Durability, Sqlite};
 use crate::api::object::{Key, Kind, Object};
 
@@ -95,25 +96,33 @@ impl Store {
         &self,
         namespace: Option<&str>,
     ) -> Result<(Vec<O>, Revision), Error> {
-        let prefix = match namespace {
-            Some(namespace) => format!("{}{namespace}/", prefix(O::KIND)),
-            None => prefix(O::KIND),
-        };
-        let (entries, revision) = self.backend.range(&prefix).await?;
-        Ok((entries.iter().map(decode).collect::<Result<_, _>>()?, revision))
+        let slice = self.backend.range(Range::below(&prefix(O::KIND, namespace))).await?;
+        Ok((slice.entries.iter().map(decode).collect::<Result<_, _>>()?, slice.revision))
     }
 
     pub fn txn(&self) -> Txn<'_> {
         Txn { store: self, batch: Batch::default(), failed: None }
     }
 
+    /// The revision of the last commit.
+    pub async fn revision(&self) -> Result<Revision, Error> {
+        self.backend.revision().await
+    }
+
     /// The changes of a kind after a revision, in order, each once.
     pub fn watch(&self, kind: Kind, from: Revision) -> Watch {
+        self.watch_in(kind, None, from)
+    }
+
+    /// The same of one namespace.
+    pub fn watch_in(&self, kind: Kind, namespace: Option<&str>, from: Revision) -> Watch {
         Watch {
             live: self.backend.subscribe(),
             backend: Arc::clone(&self.backend),
-            prefix: prefix(kind),
+            prefix: prefix(kind, namespace),
             seen: from,
+            passed: from,
+            taken: 0,
             behind: true,
             pending: VecDeque::new(),
         }
@@ -219,6 +228,10 @@ pub struct Watch {
     prefix: String,
     /// All changes up to here were handed out or are pending.
     seen: Revision,
+    /// No change up to here is still to come, pending ones aside.
+    passed: Revision,
+    /// How many changes of the revision after that one were taken in already.
+    taken: usize,
     /// Whether the history has to be read before the live changes make sense.
     behind: bool,
     pending: VecDeque<Arc<RawChange>>,
@@ -231,6 +244,12 @@ impl std::fmt::Debug for Watch {
 }
 
 impl Watch {
+    /// Up to where whoever took all changes so far has seen everything.
+    pub fn passed(&self) -> Revision {
+        let pending = self.pending.front().map(|change| change.revision.saturating_sub(1));
+        pending.unwrap_or(self.passed)
+    }
+
     /// The next change; waits for it. Cancel-safe: a change is taken out only when it is answered.
     ///
     /// # Errors
@@ -244,10 +263,11 @@ impl Watch {
                 continue;
             }
             if self.behind {
-                let (changes, revision) = self.backend.history(self.seen).await?;
-                let ours = changes.into_iter().filter(|c| c.key.starts_with(&self.prefix));
-                self.pending.extend(ours.map(Arc::new));
+                let (changes, revision) = self.backend.history(&self.prefix, self.passed).await?;
+                let again = changes.into_iter().skip(std::mem::take(&mut self.taken));
+                self.pending.extend(again.map(Arc::new));
                 self.seen = revision;
+                self.passed = revision;
                 self.behind = false;
                 continue;
             }
@@ -255,7 +275,13 @@ impl Watch {
                 // What the history held already.
                 Ok(change) if change.revision <= self.seen => {}
                 Ok(change) => {
+                    // Others of the same revision may follow.
+                    if change.revision > self.passed + 1 {
+                        self.passed = change.revision - 1;
+                        self.taken = 0;
+                    }
                     if change.key.starts_with(&self.prefix) {
+                        self.taken += 1;
                         self.pending.push_back(change);
                     }
                 }
@@ -266,19 +292,23 @@ impl Watch {
     }
 }
 
-fn prefix(kind: Kind) -> String {
-    format!("/registry/{}/", kind.plural())
+fn prefix(kind: Kind, namespace: Option<&str>) -> String {
+    match namespace {
+        Some(namespace) => format!("/registry/{}/{namespace}/", kind.plural()),
+        None => format!("/registry/{}/", kind.plural()),
+    }
 }
 
 fn path(key: &Key) -> String {
-    format!("{}{}/{}", prefix(key.kind), key.namespace, key.name)
+    let namespace = key.kind.is_namespaced().then_some(key.namespace.as_str());
+    prefix(key.kind, namespace) + &key.name
 }
 
 fn parse(path: &str) -> Option<Key> {
-    let mut parts = path.strip_prefix("/registry/")?.splitn(3, '/');
-    let plural = parts.next()?;
-    let kind = [Kind::Job, Kind::Pod, Kind::Event].into_iter().find(|k| k.plural() == plural)?;
-    Some(Key::new(kind, parts.next()?, parts.next()?))
+    let (plural, rest) = path.strip_prefix("/registry/")?.split_once('/')?;
+    let kind = Kind::ALL.into_iter().find(|kind| kind.plural() == plural)?;
+    let (namespace, name) = if kind.is_namespaced() { rest.split_once('/')? } else { ("", rest) };
+    Some(Key::new(kind, namespace, name))
 }
 
 fn decode<O: Object>(entry: &Entry) -> Result<O, Error> {

@@ -6,6 +6,8 @@
 //! syncs once for all of them, so that many small commits cost about one. Reads have a connection of
 //! their own. In memory there is no thread: a commit is done when it is asked for.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
@@ -15,7 +17,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::Error;
-use super::backend::{Backend, Batch, Entry, Guard, RawChange, Revision, Write};
+use super::backend::{
+    Backend, Batch, Entry, Guard, Range, RawChange, Revision, Slice, Write, next_after,
+};
 
 /// The layout of the tables; a file with a higher number was written by a newer kiln.
 const SCHEMA_VERSION: i64 = 1;
@@ -33,14 +37,36 @@ const BROADCAST_MAX: usize = 4096;
 const HISTORY_REVISIONS: u64 = 10_000;
 const COMPACT_EVERY: u64 = 1_000;
 
+/// What is looked through stands before what is only handed out: the bytes, which may fill pages.
 const SCHEMA: &str = "
-    CREATE TABLE entries (key TEXT PRIMARY KEY, value BLOB NOT NULL, revision INTEGER NOT NULL)
+    CREATE TABLE entries (key TEXT PRIMARY KEY, revision INTEGER NOT NULL, value BLOB NOT NULL)
         WITHOUT ROWID;
     CREATE TABLE history (revision INTEGER NOT NULL, step INTEGER NOT NULL, key TEXT NOT NULL,
-        value BLOB, previous BLOB, PRIMARY KEY (revision, step)) WITHOUT ROWID;
+        previous_revision INTEGER, value BLOB, previous BLOB, PRIMARY KEY (revision, step))
+        WITHOUT ROWID;
     CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
     INSERT INTO counters VALUES ('revision', 0), ('compacted', 0);
 ";
+
+/// From a key on, before another, at most so many.
+const RANGE_NOW: &str = "SELECT key, value, revision FROM entries
+    WHERE key >= ?1 AND key < ?2 AND revision <= ?3 ORDER BY key LIMIT ?4";
+
+/// The same of the past: what has not changed since, and what stood where it has.
+const RANGE_THEN: &str = "SELECT key, value, revision FROM entries
+    WHERE key >= ?1 AND key < ?2 AND revision <= ?3
+    UNION ALL
+    SELECT key, previous, previous_revision FROM history
+    WHERE revision > ?3 AND key >= ?1 AND key < ?2 AND previous_revision <= ?3
+    ORDER BY key LIMIT ?4";
+
+/// How many there are.
+const COUNT_NOW: &str = "SELECT count(*) FROM entries
+    WHERE key >= ?1 AND key < ?2 AND revision <= ?3";
+const COUNT_THEN: &str = "SELECT
+    (SELECT count(*) FROM entries WHERE key >= ?1 AND key < ?2 AND revision <= ?3) +
+    (SELECT count(*) FROM history
+        WHERE revision > ?3 AND key >= ?1 AND key < ?2 AND previous_revision <= ?3)";
 
 type Answer = Result<Revision, Error>;
 type Request = (Batch, oneshot::Sender<Answer>);
@@ -90,6 +116,7 @@ impl Sqlite {
         let path = dir.join("store.db");
         let connect = || -> Result<Connection, Error> {
             let opened = |source| Error::Open { path: path.clone(), source };
+            make_private(&path);
             let connection = Connection::open(&path).map_err(opened)?;
             connection
                 .execute_batch(&format!(
@@ -151,20 +178,36 @@ impl Backend for Sqlite {
             .map_err(|source| Error::Read { source })
     }
 
-    async fn range(&self, prefix: &str) -> Result<(Vec<Entry>, Revision), Error> {
+    async fn revision(&self) -> Result<Revision, Error> {
+        counter(&self.read(), "revision").map_err(|source| Error::Read { source })
+    }
+
+    async fn range(&self, range: Range) -> Result<Slice, Error> {
         let mut connection = self.read();
         let read = |connection: &mut Connection| -> rusqlite::Result<_> {
             let snapshot = connection.transaction()?;
-            let revision = counter(&snapshot, "revision")?;
+            let now = counter(&snapshot, "revision")?;
+            let oldest = counter(&snapshot, "compacted")?;
+            let at = range.at.unwrap_or(now);
+            if at < oldest {
+                return Ok(Err(Error::Compacted { from: at, oldest }));
+            }
+            let (query, count) =
+                if at < now { (RANGE_THEN, COUNT_THEN) } else { (RANGE_NOW, COUNT_NOW) };
+            let limit = range.limit.map_or(i64::MAX, |n| i64::try_from(n).unwrap_or(i64::MAX));
             let entries = snapshot
-                .prepare_cached(
-                    "SELECT key, value, revision FROM entries WHERE key >= ?1 AND key < ?2 ORDER BY key",
-                )?
-                .query_map([prefix, &format!("{prefix}\u{10ffff}")], entry)?
+                .prepare_cached(query)?
+                .query_map(params![range.start, range.end, at, limit], entry)?
                 .collect::<rusqlite::Result<Vec<_>>>()?;
-            Ok((entries, revision))
+            let remaining = match entries.last() {
+                Some(last) if range.limit == Some(entries.len()) => snapshot
+                    .prepare_cached(count)?
+                    .query_row(params![next_after(&last.key), range.end, at], |row| row.get(0))?,
+                Some(_) | None => 0,
+            };
+            Ok(Ok(Slice { entries, revision: at, remaining }))
         };
-        read(&mut connection).map_err(|source| Error::Read { source })
+        read(&mut connection).map_err(|source| Error::Read { source })?
     }
 
     async fn commit(&self, batch: Batch) -> Answer {
@@ -184,7 +227,12 @@ impl Backend for Sqlite {
         }
     }
 
-    async fn history(&self, from: Revision) -> Result<(Vec<RawChange>, Revision), Error> {
+    async fn history(
+        &self,
+        prefix: &str,
+        from: Revision,
+    ) -> Result<(Vec<RawChange>, Revision), Error> {
+        let within = Range::below(prefix);
         let mut connection = self.read();
         let read = |connection: &mut Connection| -> rusqlite::Result<_> {
             let snapshot = connection.transaction()?;
@@ -192,10 +240,10 @@ impl Backend for Sqlite {
             let compacted = counter(&snapshot, "compacted")?;
             let changes = snapshot
                 .prepare_cached(
-                    "SELECT revision, key, value, previous FROM history WHERE revision > ?1
-                     ORDER BY revision, step",
+                    "SELECT revision, key, value, previous FROM history
+                     WHERE revision > ?1 AND key >= ?2 AND key < ?3 ORDER BY revision, step",
                 )?
-                .query_map([from], |row| {
+                .query_map(params![from, within.start, within.end], |row| {
                     Ok(RawChange {
                         revision: row.get(0)?,
                         key: row.get(1)?,
@@ -217,6 +265,13 @@ impl Backend for Sqlite {
     fn subscribe(&self) -> broadcast::Receiver<Arc<RawChange>> {
         self.changes.subscribe()
     }
+}
+
+/// Makes the file where there is none: only its owner may read what is in it, Secrets among it. SQLite
+/// gives the files that it makes beside it the same mode.
+fn make_private(path: &Path) {
+    // Where it cannot be made, it cannot be opened either, and that is told.
+    let _ = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
 }
 
 /// Makes the tables in a new file, and refuses one that it does not understand.
@@ -345,18 +400,24 @@ fn write_batch(
             Write::Put { key, value } => (key, Some(value)),
             Write::Delete { key } => (key, None),
         };
-        let previous = stored(&key)?.map(|entry| entry.value);
+        let (previous, previous_revision) =
+            stored(&key)?.map(|entry| (entry.value, entry.revision)).unzip();
         match &value {
             Some(value) => connection
-                .prepare_cached("INSERT OR REPLACE INTO entries VALUES (?1, ?2, ?3)")?
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO entries (key, value, revision) VALUES (?1, ?2, ?3)",
+                )?
                 .execute(params![key, value, revision])?,
             None => connection
                 .prepare_cached("DELETE FROM entries WHERE key = ?1")?
                 .execute(params![key])?,
         };
         connection
-            .prepare_cached("INSERT INTO history VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute(params![revision, step, key, value, previous])?;
+            .prepare_cached(
+                "INSERT INTO history (revision, step, key, value, previous, previous_revision)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![revision, step, key, value, previous, previous_revision])?;
         changes.push(RawChange { revision, key, value, previous });
     }
     Ok(Ok(changes))

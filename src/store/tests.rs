@@ -127,6 +127,26 @@ async fn a_watcher_that_lags_reads_the_history() {
 }
 
 #[tokio::test]
+async fn a_watcher_that_lags_sees_nothing_twice() {
+    let store = Store::in_memory().unwrap();
+    let mut watch = store.watch(Kind::Job, 0);
+    create(&store, &job("a")).await.unwrap();
+    assert_eq!(watch.next().await.unwrap().key.name, "a");
+    let mut two = store.txn();
+    two.create(&job("b")).create(&job("c"));
+    two.commit().await.unwrap();
+    assert_eq!(watch.next().await.unwrap().key.name, "b");
+    let count = 4_500;
+    for number in 0..count {
+        create(&store, &job(&format!("j{number}"))).await.unwrap();
+    }
+    assert_eq!(watch.next().await.unwrap().key.name, "c");
+    for number in 0..count {
+        assert_eq!(watch.next().await.unwrap().key.name, format!("j{number}"));
+    }
+}
+
+#[tokio::test]
 async fn history_that_is_gone_is_told() {
     let store = Store::in_memory().unwrap();
     create(&store, &job("a")).await.unwrap();
@@ -174,4 +194,73 @@ fn a_file_of_a_newer_kiln_is_refused() {
 fn a_directory_that_is_not_there_is_named() {
     let refused = Store::open(Path::new("/no/such/dir")).unwrap_err();
     assert!(refused.to_string().contains("/no/such/dir/store.db"), "{refused}");
+}
+
+fn names(page: &untyped::Page) -> Vec<&str> {
+    page.items.iter().map(|(key, _)| key.name.as_str()).collect()
+}
+
+#[tokio::test]
+async fn a_page_shows_what_was_there_at_its_revision() {
+    for (store, _dir) in stores() {
+        for name in ["a", "b", "c", "d"] {
+            create(&store, &job(name)).await.unwrap();
+        }
+        let query = untyped::Query {
+            kind: Kind::Job,
+            namespace: None,
+            name: None,
+            after: None,
+            limit: Some(2),
+            at: None,
+        };
+        let first = store.page(query).await.unwrap();
+        assert_eq!((names(&first), first.revision, first.remaining), (vec!["a", "b"], 4, 2));
+        let (gone, mut changed) = (read(&store, "c").await, read(&store, "d").await);
+        changed.metadata.labels = Some([("new".to_owned(), "yes".to_owned())].into());
+        let mut txn = store.txn();
+        txn.delete(&gone).update(&changed).create(&job("e"));
+        txn.commit().await.unwrap();
+
+        let after = Some(&first.items[1].0);
+        let then = untyped::Query { after, limit: None, at: Some(4), ..query };
+        let second = store.page(then).await.unwrap();
+        assert_eq!((names(&second), second.revision), (vec!["c", "d"], 4));
+        assert!(second.items[1].1["metadata"].get("labels").is_none(), "as it was");
+        assert_eq!(second.items[1].1["metadata"]["resourceVersion"], "4");
+        let now = untyped::Query { after, limit: None, ..query };
+        assert_eq!(names(&store.page(now).await.unwrap()), ["d", "e"]);
+        let namespace = Some("default");
+        for (name, found) in [("d", vec!["d"]), ("", vec![]), ("c", vec![])] {
+            let one =
+                untyped::Query { namespace, name: Some(name), after: None, limit: None, ..query };
+            assert_eq!(names(&store.page(one).await.unwrap()), found);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_no_namespace_is_found_by_its_name() {
+    for (store, _dir) in stores() {
+        let key = Key::new(Kind::Namespace, "", "default");
+        let value = serde_json::json!({"metadata": {"name": "default"}});
+        let mut txn = store.txn();
+        txn.create_value(&key, &value);
+        txn.commit().await.unwrap();
+        assert_eq!(store.read(&key).await.unwrap().unwrap()["metadata"]["resourceVersion"], "1");
+        let change = store.watch(Kind::Namespace, 0).next().await.unwrap();
+        assert_eq!(change.key, key);
+    }
+}
+
+#[tokio::test]
+async fn a_watch_says_up_to_where_it_is_complete() {
+    let store = Store::in_memory().unwrap();
+    let mut watch = store.watch_in(Kind::Job, Some("other"), 0);
+    for name in ["a", "b", "c"] {
+        create(&store, &job(name)).await.unwrap();
+    }
+    let nothing = tokio::time::timeout(std::time::Duration::from_millis(5), watch.next()).await;
+    assert!(nothing.is_err());
+    assert_eq!(watch.passed(), 3);
 }

@@ -5,6 +5,7 @@
 //! <https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/job-v1/>.
 
 pub(super) mod names;
+pub mod object;
 mod pod;
 mod security;
 mod selector;

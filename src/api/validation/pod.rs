@@ -23,12 +23,15 @@ impl Found {
         let annotations = meta.and_then(|meta| meta.annotations.as_ref());
         self.annotations(&path.field("annotations"), annotations);
         match &template.spec {
-            Some(pod) => self.pod(&path.field("spec"), pod),
+            Some(pod) => {
+                self.pod(&path.field("spec"), pod);
+                self.job_restart_policy(&path.field("spec").field("restartPolicy"), pod);
+            }
             None => self.add(&path.field("spec"), Problem::Required(String::new())),
         }
     }
 
-    fn pod(&mut self, path: &Path, pod: &PodSpec) {
+    pub(super) fn pod(&mut self, path: &Path, pod: &PodSpec) {
         let containers = path.field("containers");
         if pod.containers.is_empty() {
             self.add(&containers, Problem::Required(String::new()));
@@ -41,7 +44,6 @@ impl Found {
                 self.add(&path.field("name"), Problem::Duplicate { value: container.name.clone() });
             }
         }
-        self.restart_policy(&path.field("restartPolicy"), pod);
         let policies = &["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"];
         self.one_of(&path.field("dnsPolicy"), pod.dns_policy.as_deref(), policies);
         let grace = path.field("terminationGracePeriodSeconds");
@@ -57,7 +59,7 @@ impl Found {
     }
 
     /// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-template>
-    fn restart_policy(&mut self, path: &Path, pod: &PodSpec) {
+    fn job_restart_policy(&mut self, path: &Path, pod: &PodSpec) {
         match pod.restart_policy.as_deref() {
             None | Some("" | "Always") => {
                 let detail = "valid values: \"OnFailure\", \"Never\"";
