@@ -46,8 +46,8 @@ fn lines(refusals: &[Refusal]) -> String {
 /// What chance decides of a new object: its uid, and the end of a name that is generated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seed {
-    uid: [u8; 16],
-    suffix: [u8; names::SUFFIX_LENGTH],
+    pub(super) uid: [u8; 16],
+    pub(super) suffix: [u8; names::SUFFIX_LENGTH],
 }
 
 impl Seed {
@@ -185,7 +185,7 @@ pub async fn delete_job(
     }
 }
 
-async fn write_deletion(
+pub(super) async fn write_deletion(
     store: &Store,
     mut job: Job,
     propagation: Propagation,

@@ -1,0 +1,103 @@
+//! The one host that there is, as an object.
+//!
+//! Owns: what is told of it. Must not know: what runs on it.
+//! <https://kubernetes.io/docs/concepts/architecture/nodes/>
+
+use std::fs;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::metadata::seconds;
+use super::objects::Seed;
+use super::status::Error;
+use crate::api::names;
+use crate::api::object::{Key, Kind};
+use crate::store::Store;
+
+/// How many pods a kubelet takes on by default.
+const PODS_MAX: u32 = 110;
+
+/// Tells of this host what is so now.
+pub(super) async fn prepare(store: &Store, name: &str, now: Timestamp) -> Result<(), Error> {
+    let key = Key::new(Kind::Node, "", name);
+    let old = store.read(&key).await?;
+    let seed = Seed::random().map_err(|error| Error::Internal { message: error.to_string() })?;
+    let kept = |pointer: &str, new: String| match old.as_ref().and_then(|o| o.pointer(pointer)) {
+        Some(value) => value.clone(),
+        None => Value::String(new),
+    };
+    let uid = kept("/metadata/uid", names::uuid(seed.uid));
+    let created = kept("/metadata/creationTimestamp", seconds(now));
+    let mut node = render(name, now);
+    node["metadata"]["uid"] = uid;
+    node["metadata"]["creationTimestamp"] = created;
+    let mut txn = store.txn();
+    match old {
+        Some(old) => {
+            node["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
+            txn.update_value(&key, &node);
+        }
+        None => drop(txn.create_value(&key, &node)),
+    }
+    txn.commit().await?;
+    Ok(())
+}
+
+fn render(name: &str, now: Timestamp) -> Value {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+    let arch = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let capacity = json!({
+        "cpu": cores.to_string(), "memory": memory(), "pods": PODS_MAX.to_string(),
+    });
+    let os_image = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let os_image = os_image.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    let condition = |kind: &str, status: &str, reason: &str| {
+        json!({
+            "type": kind, "status": status, "reason": reason, "message": "",
+            "lastHeartbeatTime": seconds(now), "lastTransitionTime": seconds(now),
+        })
+    };
+    json!({
+        "apiVersion": "v1", "kind": "Node",
+        "metadata": {
+            "name": name,
+            "labels": {
+                "kubernetes.io/arch": arch, "kubernetes.io/hostname": name,
+                "kubernetes.io/os": "linux",
+            },
+        },
+        "spec": {},
+        "status": {
+            "capacity": capacity.clone(), "allocatable": capacity,
+            "addresses": [
+                {"type": "InternalIP", "address": "127.0.0.1"},
+                {"type": "Hostname", "address": name},
+            ],
+            "conditions": [condition("Ready", "True", "KubeletReady")],
+            "nodeInfo": {
+                "architecture": arch, "operatingSystem": "linux",
+                "kernelVersion": read("/proc/sys/kernel/osrelease"),
+                "bootID": read("/proc/sys/kernel/random/boot_id"),
+                "machineID": read("/etc/machine-id"), "systemUUID": read("/etc/machine-id"),
+                "osImage": os_image.unwrap_or("Linux").trim_matches('"'),
+                "containerRuntimeVersion": "containerd://",
+                "kubeletVersion": format!("kiln-{}", env!("CARGO_PKG_VERSION")),
+                "kubeProxyVersion": "",
+            },
+        },
+    })
+}
+
+/// All of this host's memory, as a quantity.
+fn memory() -> String {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let total = total.and_then(|rest| rest.split_whitespace().next()).unwrap_or("0");
+    format!("{total}Ki")
+}
