@@ -6,6 +6,7 @@
 mod connect;
 pub mod output;
 pub mod run;
+pub mod serve;
 pub mod settings;
 mod yaml;
 
@@ -60,6 +61,7 @@ Exit codes:
 #[derive(Debug, Subcommand)]
 enum Verb {
     Run(Box<run::Args>),
+    Serve(Box<serve::Args>),
 }
 
 /// Does what the arguments of the process say.
@@ -75,6 +77,7 @@ pub fn main() -> ExitCode {
     };
     match kiln.verb {
         Verb::Run(args) => run::main(&args),
+        Verb::Serve(args) => serve::main(&args),
     }
     .into()
 }

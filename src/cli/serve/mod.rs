@@ -1,0 +1,270 @@
+//! `kiln serve`: the engine and the API, until told to stop.
+//!
+//! Owns: putting the parts together, the order in which they start and stop, and what systemd is told.
+//! Must not know: what any part does.
+
+mod logs;
+mod notify;
+
+use std::fs::{self, File};
+use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+use tracing_subscriber::EnvFilter;
+
+use self::logs::PodLogs;
+use super::Exit;
+use super::connect::connect;
+use super::output::{Output, Printer};
+use super::settings::Settings;
+use crate::engine::{self, Clock, Engine};
+use crate::runtime::{Containerd, Runtime};
+use crate::server::api::Api;
+use crate::server::{Listen, Server};
+use crate::store::Store;
+
+/// Where collectors of logs look for those of pods.
+/// <https://kubernetes.io/docs/concepts/cluster-administration/logging/#log-location-node>
+const LOG_DIR: &str = "/var/log/pods";
+/// Held by the process that works with a root.
+const LOCK: &str = "lock";
+/// How long tasks may go on after everything is over.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Run the engine as a daemon that serves the Kubernetes API
+///
+/// Jobs and all other objects are kept below the root. Containers outlive the daemon: the next one takes
+/// them over. `<root>/kubeconfig` is made for kubectl and every other client of Kubernetes; members of
+/// the group `kiln` may use the unix socket.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    /// Address for clients that speak TLS; `none` listens on the unix socket only
+    #[arg(long, env = "KILN_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:6550")]
+    listen: Address,
+
+    /// Unix socket for clients on this host
+    #[arg(long, env = "KILN_SOCKET", value_name = "PATH", default_value = "/run/kiln/kiln.sock")]
+    socket: PathBuf,
+
+    /// How to write what goes on, to standard error; KILN_LOG says how much of it
+    #[arg(long, env = "KILN_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+
+    #[command(flatten)]
+    settings: Settings,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  kiln serve                                        As root, with containerd on its usual socket
+  kubectl --kubeconfig /var/lib/kiln/kubeconfig get jobs
+  kiln serve --root /tmp/kiln --socket /tmp/kiln/kiln.sock --listen none
+
+SIGTERM or Ctrl-C stops the daemon; containers run on. KILN_LOG=debug shows what kiln does.";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Where to listen by TLS, if anywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Address(Option<SocketAddr>);
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(Self(None));
+        }
+        let address = text.parse();
+        let address = address.map_err(|_| {
+            "expected an address and a port, as in 127.0.0.1:6550, or `none`".to_owned()
+        })?;
+        Ok(Self(Some(address)))
+    }
+}
+
+/// What the daemon works with.
+#[derive(Clone)]
+pub struct Parts {
+    pub runtime: Arc<dyn Runtime>,
+    pub store: Store,
+    pub clock: Clock,
+    pub settings: engine::Settings,
+    pub log_dir: PathBuf,
+    pub listen: Listen,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Parts")
+    }
+}
+
+/// Does what the arguments say.
+pub(super) fn main(args: &Args) -> Exit {
+    let Ok(printer) = Printer::standard(false) else { return Exit::Unreachable };
+    trace(args.log_format, &printer);
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(threads) => {
+            let exit = threads.block_on(async {
+                let exit = run(args, &printer.output()).await;
+                printer.finish().await;
+                exit
+            });
+            threads.shutdown_timeout(SHUTDOWN_TIMEOUT);
+            exit
+        }
+        // Nothing can be printed without it; the exit code says what is known.
+        Err(_) => Exit::Unreachable,
+    }
+}
+
+fn trace(format: LogFormat, printer: &Printer) {
+    let diagnostics = printer.diagnostics();
+    let filter = EnvFilter::try_from_env("KILN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(move || diagnostics.clone())
+        .with_ansi(io::stderr().is_terminal());
+    // There is one already where a test runs several verbs.
+    let _ = match format {
+        LogFormat::Text => builder.with_target(false).try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+}
+
+async fn run(args: &Args, output: &Output) -> Exit {
+    match serve(args).await {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            output.say(&format!("error: {error:#}"));
+            Exit::Unreachable
+        }
+    }
+}
+
+async fn serve(args: &Args) -> anyhow::Result<()> {
+    let mut terminated = signal(SignalKind::terminate()).context("cannot watch for signals")?;
+    let mut interrupted = signal(SignalKind::interrupt()).context("cannot watch for signals")?;
+    let root = &args.settings.root;
+    let _lock = claim(root)?;
+    let log_dir = args.settings.log_dir.clone().unwrap_or_else(|| LOG_DIR.into());
+    let clock = Clock::system();
+    let connection = connect(&args.settings, root, &log_dir, &clock).await?;
+    let settings = args.settings.engine(None);
+    let listen = Listen {
+        socket: Some(args.socket.clone()),
+        address: args.listen.0,
+        root: root.clone(),
+        host: settings.pod.node_name.clone(),
+    };
+    let begun = async {
+        let store = Store::open(root).context("cannot open the store")?;
+        let runtime: Arc<dyn Runtime> = Arc::<Containerd>::clone(&connection.runtime);
+        Daemon::start(Parts { runtime, store, clock, settings, log_dir, listen }).await
+    };
+    let served = match begun.await {
+        Ok(daemon) => {
+            notify::ready();
+            // Either only ends the wait.
+            tokio::select! {
+                _ = terminated.recv() => {}
+                _ = interrupted.recv() => {}
+            }
+            notify::stopping();
+            daemon.stop().await;
+            Ok(())
+        }
+        Err(error) => Err(error),
+    };
+    connection.close().await;
+    served
+}
+
+/// Makes the root where there is none, and keeps everybody else from working with it.
+fn claim(root: &Path) -> anyhow::Result<File> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(root);
+    made.with_context(|| {
+        let root = root.display();
+        format!("cannot make the directory `{root}`; name another one with `--root DIR`")
+    })?;
+    let path = root.join(LOCK);
+    let lock = File::create(&path).with_context(|| format!("cannot write `{}`", path.display()))?;
+    if lock.try_lock().is_err() {
+        bail!("another `kiln serve` works with `{}`", root.display());
+    }
+    Ok(lock)
+}
+
+/// The engine and the API, side by side on one store.
+#[derive(Debug)]
+pub struct Daemon {
+    engine: Engine,
+    server: Server,
+}
+
+impl Daemon {
+    /// Starts both; needs a tokio runtime around it.
+    ///
+    /// # Errors
+    /// The API cannot be served; then nothing runs.
+    pub async fn start(parts: Parts) -> anyhow::Result<Self> {
+        let logs = PodLogs::new(parts.store.clone(), parts.log_dir);
+        let now = parts.clock.clone();
+        let now = Arc::new(move || now.now());
+        let api = Arc::new(Api::new(parts.store.clone(), now, Arc::new(logs)));
+        let server = Server::start(api, parts.listen).await.context("cannot serve the API")?;
+        let engine = Engine::start(parts.store, parts.runtime, parts.clock, parts.settings);
+        info!(address = ?server.address(), "kiln serves");
+        Ok(Self { engine, server })
+    }
+
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Takes no more wishes, then decides no more. Containers run on.
+    pub async fn stop(self) {
+        info!("kiln stops; containers run on");
+        self.server.stop().await;
+        self.engine.stop().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_has_one_daemon() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("root");
+        let first = claim(&root).unwrap();
+        let second = claim(&root).unwrap_err().to_string();
+        assert!(second.starts_with("another `kiln serve` works with"), "{second}");
+        drop(first);
+        claim(&root).unwrap();
+    }
+
+    #[test]
+    fn an_address_is_one_or_none() {
+        assert_eq!("none".parse(), Ok(Address(None)));
+        let address: Address = "[::1]:80".parse().unwrap();
+        assert_eq!(address.0.map(|address| address.port()), Some(80));
+        assert!("localhost".parse::<Address>().is_err());
+    }
+}
