@@ -44,6 +44,15 @@ pub struct Line<'a> {
     pub text: &'a [u8],
 }
 
+/// One whole line, with its newline; a text that is too long for it is cut.
+pub fn line(stream: Stream, seconds: i64, nanos: u32, text: &str) -> Vec<u8> {
+    let mut line = Vec::with_capacity(MAX_LINE);
+    let (stamp, mut splitter) = (Stamp::of(seconds, nanos), Splitter::new(stream));
+    splitter.push(text.as_bytes(), &stamp, &mut line);
+    splitter.finish(&stamp, &mut line);
+    line
+}
+
 /// Takes one line, without its newline, apart. `None` when it was torn or is of another format.
 pub fn parse(line: &[u8]) -> Option<Line<'_>> {
     let mut fields = line.splitn(4, |&byte| byte == b' ');

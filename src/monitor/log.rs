@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::cri::{Splitter, Stamp, Stream};
+use super::cri::{self, Stamp, Stream};
 use super::{Options, now};
 
 /// The rotated files of a log, oldest first: `<log>.<yyyymmdd>-<hhmmss>.<nanoseconds>`.
@@ -94,11 +94,7 @@ impl<'a> Log<'a> {
         let text =
             format!("kiln: {lines} lines are missing here, they could not be written: {why}");
         let (seconds, nanos) = now();
-        let stamp = Stamp::of(seconds, nanos);
-        let mut line = Vec::with_capacity(super::cri::MAX_LINE);
-        let mut splitter = Splitter::new(Stream::Stderr);
-        splitter.push(text.as_bytes(), &stamp, &mut line);
-        splitter.finish(&stamp, &mut line);
+        let line = cri::line(Stream::Stderr, seconds, nanos, &text);
         if self.append(&line).is_ok() {
             self.lost = Lost::default();
         }

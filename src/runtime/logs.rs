@@ -4,6 +4,7 @@
 //! Must not know: who writes it, or how the container ended.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::fs::{self, File};
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
@@ -24,6 +25,11 @@ use crate::pod::Instance;
 const READ_BYTES: usize = 256 * 1024;
 /// No more is looked at for the last lines of a log.
 const TAIL_BYTES_MAX: usize = 1024 * 1024;
+/// So many files of one log are held open; their space is not free before they are read.
+const FILES_HELD_MAX: usize = 64;
+/// Stands in the place of lines that were lost before they were read.
+const GAP: &str =
+    "kiln: lines may be missing here: the log was rotated away faster than it was read";
 /// How often to look where the kernel has no more watches to give (128 users of inotify by default).
 const POLL_EVERY: Duration = Duration::from_millis(50);
 
@@ -56,6 +62,8 @@ pub struct Follower {
 struct Open {
     file: File,
     id: FileId,
+    /// Whether files that came before it may never have been read.
+    after_gap: bool,
 }
 
 /// Device and inode.
@@ -128,12 +136,31 @@ impl Follower {
                 // The writer has left this file for the next one, and all of it was read.
                 self.files.pop_front();
                 self.buffer.clear();
+                if let Some(open) = self.files.front().filter(|open| open.after_gap) {
+                    self.buffer = gap(&open.file)?;
+                    self.handed_out = self.buffer.len();
+                    return Ok(Some(Lines(&self.buffer)));
+                }
             } else if self.ended {
                 return Ok(None);
             } else {
                 self.changes.wait().await?;
             }
         }
+    }
+
+    /// Takes up new files for as long as it is waited for: what was read last is still being passed on,
+    /// and what is rotated meanwhile must not be lost. Cancel-safe.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn keep_up(&mut self) -> io::Result<Infallible> {
+        while self.files.len() < FILES_HELD_MAX {
+            self.changes.watch(&self.path);
+            self.take_up_new_files()?;
+            self.changes.wait().await?;
+        }
+        std::future::pending().await
     }
 
     /// Reads on in the oldest file. These reads do not wait: what was just written is in memory.
@@ -157,22 +184,30 @@ impl Follower {
         }
         let Some((names, found)) = self.all_files()? else { return Ok(()) };
         let known = newest.and_then(|id| found.iter().position(|open| open.id == id));
-        self.files.extend(found.into_iter().skip(known.map_or(0, |at| at + 1)));
+        // The oldest is deleted first: for as long as the newest one stands, none after it was.
+        let mut new = found.into_iter().skip(known.map_or(0, |at| at + 1)).peekable();
+        if newest.is_some()
+            && known.is_none()
+            && let Some(first) = new.peek_mut()
+        {
+            first.after_gap = true;
+        }
+        self.files.extend(new);
         if let Some(name) = names.into_iter().next_back() {
             self.rotated = Some(name);
         }
         Ok(())
     }
 
-    /// The rotated files that were not taken up yet, and all that can be opened of these and of the
-    /// current one, oldest first. `None`: there is nothing yet.
+    /// The rotated files from the newest one on that was taken up, and all that can be opened of these
+    /// and of the current one, oldest first. `None`: there is nothing yet.
     fn all_files(&self) -> io::Result<Option<(Vec<PathBuf>, Vec<Open>)>> {
         let mut names = match rotated(&self.path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             names => names?,
         };
         loop {
-            let new = |name: &&PathBuf| self.rotated.as_ref().is_none_or(|known| *name > known);
+            let new = |name: &&PathBuf| self.rotated.as_ref().is_none_or(|known| *name >= known);
             let paths = names.iter().filter(new).chain([&self.path]);
             let opened = paths.filter_map(|path| Open::at(path).transpose());
             let opened = opened.collect::<io::Result<Vec<Open>>>()?;
@@ -192,12 +227,19 @@ impl Open {
         match File::open(path) {
             Ok(file) => {
                 let id = id(&file.metadata()?);
-                Ok(Some(Self { file, id }))
+                Ok(Some(Self { file, id, after_gap: false }))
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),
         }
     }
+}
+
+/// A line that says so, dated like the file that it stands before.
+fn gap(file: &File) -> io::Result<Vec<u8>> {
+    let found = file.metadata()?;
+    let nanos = u32::try_from(found.mtime_nsec()).unwrap_or(0);
+    Ok(cri::line(Stream::Stderr, found.mtime(), nanos, GAP))
 }
 
 fn id(found: &fs::Metadata) -> FileId {
@@ -433,6 +475,44 @@ mod tests {
         }
         follower.end();
         assert_eq!(rest(&mut follower).await, ["1"]);
+    }
+
+    #[tokio::test]
+    async fn files_are_taken_up_also_while_their_reader_is_busy() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("0.log");
+        append(&path, &line("0"));
+        let mut follower = Follower::new(path.clone());
+        assert_eq!(some(&mut follower).await.unwrap(), ["0"]);
+        for number in 1..5 {
+            rotate(&path, number);
+            append(&path, &line(&number.to_string()));
+            assert!(futures::poll!(Box::pin(follower.keep_up())).is_pending());
+            for old in rotated(&path).unwrap() {
+                fs::remove_file(old).unwrap();
+            }
+        }
+        follower.end();
+        assert_eq!(rest(&mut follower).await, ["1", "2", "3", "4"]);
+    }
+
+    #[tokio::test]
+    async fn what_was_rotated_away_unread_is_told_in_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("0.log");
+        append(&path, &line("0"));
+        let mut follower = Follower::new(path.clone());
+        assert_eq!(some(&mut follower).await.unwrap(), ["0"]);
+        append(&path, &line("0+"));
+        for number in 1..3 {
+            rotate(&path, number);
+            append(&path, &line(&number.to_string()));
+            for old in rotated(&path).unwrap() {
+                fs::remove_file(old).unwrap();
+            }
+        }
+        follower.end();
+        assert_eq!(rest(&mut follower).await, ["0+", GAP, "2"]);
     }
 
     #[tokio::test]

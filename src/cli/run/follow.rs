@@ -176,7 +176,15 @@ async fn print(log: Log, mut printed: Printed, output: Output) {
             printed.finish();
         }
         for (target, bytes) in printed.take() {
-            output.pass_on(target, bytes).await;
+            // Both branches are cancel-safe: what the follower holds it keeps.
+            tokio::select! {
+                biased;
+                () = output.pass_on(target, bytes) => {}
+                Err(error) = follower.keep_up() => {
+                    output.say(&format!("error: cannot read {}: {error}", path.display()));
+                    return;
+                }
+            }
         }
         if !more {
             return;
