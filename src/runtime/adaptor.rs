@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -19,6 +20,7 @@ use super::containerd::Client;
 use super::image::{self, Images, LocalImage};
 use super::inventory::{self, Known};
 use super::layout::{Layout, cgroup, container_id};
+use super::pause::pause;
 use super::sandbox::{self, Network};
 use super::spec::{self, Host};
 use super::task::{Blueprint, Failure, Found as Standing, Shim, TERMINATION_LOG, Task};
@@ -110,13 +112,21 @@ impl Containerd {
     }
 
     /// Waits until nothing is under way that was asked for, and lets go of what no pod has any more.
-    pub async fn finish(&self) {
+    /// Answers whether no pod is left on this host.
+    pub async fn finish(&self) -> bool {
         self.shared.tasks.close();
-        self.shared.tasks.wait().await;
-        if let Err(error) = self.shared.images.sweep().await {
-            tracing::debug!(%error, "what pulls that were given up have fetched stays for a day");
+        let rest = async {
+            self.shared.tasks.wait().await;
+            if let Err(error) = self.shared.images.sweep().await {
+                tracing::debug!(%error, "what pulls that were given up have fetched stays for a day");
+            }
+        };
+        tokio::select! {
+            () = rest => {}
+            () = pause(FINISH_TIMEOUT) => tracing::warn!("containerd does not answer"),
         }
         self.shared.cgroups.remove_parent();
+        inventory::pods_on_disk(&self.shared.layout).is_ok_and(|pods| pods.is_empty())
     }
 
     /// Carries something out that goes on to its end, also when whoever asked goes away.
@@ -127,6 +137,9 @@ impl Containerd {
         self.shared.tasks.spawn(work).await.ok()
     }
 }
+
+/// How long to wait for what is under way. A containerd that hangs answers never.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The snapshotter that every containerd has.
 const SNAPSHOTTER: &str = "overlayfs";
@@ -383,7 +396,7 @@ impl Shared {
         let address = self.client.address().to_owned();
         blocking("remove the sandbox", move || {
             for shim in super::processes::shims(&address, &format!("{uid}.")) {
-                super::processes::kill(shim);
+                super::processes::kill(&shim);
             }
             sandbox::remove(&layout, &cgroups, &uid)
         })

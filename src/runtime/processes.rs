@@ -11,10 +11,15 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::containerd::NAMESPACE;
 
+/// Where the runc shim has the OCI runtime keep its state, a directory for each container.
+const RUNC_STATE: &str = "/run/containerd/runc";
+
 /// A shim of kiln's namespace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Shim {
     pub(super) pid: Pid,
+    /// Of the container that it was started for.
+    pub(super) id: String,
 }
 
 /// The shims of containers whose id begins with this.
@@ -22,35 +27,46 @@ pub(super) fn shims(address: &Path, id_prefix: &str) -> Vec<Shim> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter_map(Pid::from_raw)
-        .filter(|pid| {
-            let command = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero()));
-            command.is_ok_and(|command| is_shim_of(&command, address, id_prefix))
+        .filter_map(|pid| {
+            let command = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).ok()?;
+            let id = shim_of(&command, address)?;
+            id.starts_with(id_prefix).then_some(Shim { pid, id })
         })
-        .map(|pid| Shim { pid })
         .collect()
 }
 
-/// Ends a shim and what runs below it.
-pub(super) fn kill(shim: Shim) {
+/// Ends a shim and what runs below it, and takes away what the OCI runtime noted of the container.
+pub(super) fn kill(shim: &Shim) {
     // The init of a container dies with its shim only where containerd sees to it.
     for child in children(shim.pid) {
         let _ = kill_process(child, Signal::KILL); // it may be gone by now
     }
     let _ = kill_process(shim.pid, Signal::KILL);
+    forget(&shim.id);
 }
 
-/// `containerd-shim-runc-v2 -namespace kiln -id ID -address ADDRESS`, in any order.
-fn is_shim_of(command: &[u8], address: &Path, id_prefix: &str) -> bool {
+/// Takes away what the OCI runtime noted of a container that is gone. A shim that ended in order has
+/// seen to it.
+pub(super) fn forget(id: &str) {
+    // Usually it is not there.
+    let _ = fs::remove_dir_all(Path::new(RUNC_STATE).join(NAMESPACE).join(id));
+}
+
+/// The container of `containerd-shim-runc-v2 -namespace kiln -id ID -address ADDRESS`, in any order.
+fn shim_of(command: &[u8], address: &Path) -> Option<String> {
     let args: Vec<&[u8]> = command.split(|byte| *byte == 0).collect();
     let value = |flag: &[u8]| {
         let at = args.iter().position(|arg| *arg == flag)?;
         args.get(at + 1).copied()
     };
-    let name = args.first().and_then(|path| path.rsplit(|byte| *byte == b'/').next());
-    name.is_some_and(|name| name.starts_with(b"containerd-shim"))
+    let name = args.first()?.rsplit(|byte| *byte == b'/').next()?;
+    let is_ours = name.starts_with(b"containerd-shim")
         && value(b"-namespace") == Some(NAMESPACE.as_bytes())
-        && value(b"-address").is_none_or(|found| found == address.as_os_str().as_encoded_bytes())
-        && value(b"-id").is_some_and(|id| id.starts_with(id_prefix.as_bytes()))
+        && value(b"-address").is_none_or(|found| found == address.as_os_str().as_encoded_bytes());
+    if !is_ours {
+        return None;
+    }
+    String::from_utf8(value(b"-id")?.to_vec()).ok()
 }
 
 fn children(pid: Pid) -> Vec<Pid> {
@@ -77,12 +93,11 @@ mod tests {
         let shim = |namespace: &str, address: &str, id: &str| {
             let name = "/usr/bin/containerd-shim-runc-v2";
             let args = [name, "-namespace", namespace, "-id", id, "-address", address];
-            is_shim_of(&command(&args), Path::new("/c.sock"), "u1.")
+            shim_of(&command(&args), Path::new("/c.sock"))
         };
-        assert!(shim("kiln", "/c.sock", "u1.abcd.0"));
-        assert!(!shim("k8s.io", "/c.sock", "u1.abcd.0"));
-        assert!(!shim("kiln", "/other.sock", "u1.abcd.0"));
-        assert!(!shim("kiln", "/c.sock", "u2.abcd.0"));
-        assert!(!is_shim_of(&command(&["sleep", "-id", "u1."]), Path::new("/c.sock"), "u1."));
+        assert_eq!(shim("kiln", "/c.sock", "u1.abcd.0").as_deref(), Some("u1.abcd.0"));
+        assert_eq!(shim("k8s.io", "/c.sock", "u1.abcd.0"), None);
+        assert_eq!(shim("kiln", "/other.sock", "u1.abcd.0"), None);
+        assert_eq!(shim_of(&command(&["sleep", "-id", "u1."]), Path::new("/c.sock")), None);
     }
 }

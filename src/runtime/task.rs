@@ -349,8 +349,9 @@ impl Task {
         }
         self.remove().await?;
         for shim in processes::shims(self.client.address(), &self.id) {
-            processes::kill(shim);
+            processes::kill(&shim);
         }
+        processes::forget(&self.id);
         Ok(())
     }
 }
