@@ -128,6 +128,8 @@ struct Worker {
     /// What is to be told with the next commit, and what is told with the one that goes on.
     notes: Vec<Note>,
     committing: Vec<Note>,
+    /// Whether that the store fails was told.
+    store_fails: bool,
     /// No commit before this time: the store failed.
     store_retry: Option<Timestamp>,
 }
@@ -159,6 +161,7 @@ impl Worker {
             changing: false,
             notes: Vec::new(),
             committing: Vec::new(),
+            store_fails: false,
             store_retry: None,
         }
     }
@@ -276,6 +279,7 @@ impl Worker {
         let told = std::mem::take(&mut self.committing);
         match result {
             Ok(Some(pod)) => {
+                self.store_fails = false;
                 self.pod = Arc::new(pod.clone());
                 self.shared.cache.committed_pod(pod);
             }
@@ -285,7 +289,10 @@ impl Worker {
                 self.reread().await;
             }
             Err(error) => {
-                warn!(error = %error, "cannot store the pod's status");
+                // Told once, as long as it goes on.
+                if !std::mem::replace(&mut self.store_fails, true) {
+                    warn!(error = %error, "cannot store the pod's status: trying again");
+                }
                 self.notes.splice(0..0, told);
                 self.store_retry = Some(later(self.shared.clock.now(), RETRY));
             }
@@ -357,8 +364,13 @@ impl Worker {
             match learned {
                 Ok(()) => drop(self.retries.remove(&operation)),
                 Err(message) => {
-                    warn!(?operation, message, "will try again");
                     let before = self.retries.get(&operation).copied();
+                    // Told once: a containerd that is away for an hour fills no terminal.
+                    if before.is_none() {
+                        warn!(?operation, message, "will try again");
+                    } else {
+                        debug!(?operation, message, "will try again");
+                    }
                     self.retries.insert(operation, Retry::after(before, now));
                 }
             }

@@ -42,6 +42,11 @@ pub enum Error {
     /// Shared, because the batches that were written together fail together.
     #[error("cannot write the store")]
     Write { source: Arc<rusqlite::Error> },
+    #[error(
+        "cannot write the store: its disk is full; free some space, or use a root on another disk \
+         (`--root`)"
+    )]
+    Full { source: Arc<rusqlite::Error> },
     #[error("cannot encode `{key}`")]
     Encode { key: Key, source: serde_json::Error },
     #[error("`{key}` holds something that is not what its key says")]
@@ -51,6 +56,18 @@ pub enum Error {
 }
 
 impl Error {
+    /// The store cannot be written, and whether that is for want of space.
+    fn write(source: Arc<rusqlite::Error>) -> Self {
+        // Of a shared memory that cannot grow, SQLite says no more than that.
+        const NO_ROOM: [i32; 2] = [rusqlite::ffi::SQLITE_FULL, rusqlite::ffi::SQLITE_IOERR_SHMSIZE];
+        let code = source.sqlite_error().map(|error| error.extended_code);
+        if code.is_some_and(|code| NO_ROOM.contains(&code)) {
+            Self::Full { source }
+        } else {
+            Self::Write { source }
+        }
+    }
+
     /// Whether looking again is all that is needed: somebody else was faster.
     pub fn is_race(&self) -> bool {
         matches!(self, Self::Conflict { .. } | Self::AlreadyExists { .. })

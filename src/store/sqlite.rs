@@ -332,7 +332,7 @@ fn write_group(connection: &mut Connection, batches: Vec<Batch>) -> Group {
         Ok(group) => group,
         Err(source) => {
             let source = Arc::new(source);
-            let refuse = || Err(Error::Write { source: Arc::clone(&source) });
+            let refuse = || Err(Error::write(Arc::clone(&source)));
             Group {
                 answers: std::iter::repeat_with(refuse).take(count).collect(),
                 changes: Vec::new(),
