@@ -62,11 +62,13 @@ pub(super) async fn connect(
 }
 
 impl Connection {
-    /// Waits for what is under way, and ends the containerd that was started.
-    pub(super) async fn close(self) {
-        self.runtime.finish().await;
+    /// Waits for what is under way, and ends the containerd that was started. Answers whether no pod is
+    /// left on this host.
+    pub(super) async fn close(self) -> bool {
+        let is_clear = self.runtime.finish().await;
         if let Some(managed) = self.managed {
             managed.stop().await;
         }
+        is_clear
     }
 }

@@ -38,8 +38,9 @@ async fn clear_one(root: Root, settings: &Settings, clock: &Clock) -> anyhow::Re
         let settings = Settings { containerd, ..settings.clone() };
         let connection = connect(&settings, root.path(), root.path(), clock).await?;
         let swept = connection.runtime.sweep(&BTreeSet::new()).await;
-        connection.close().await;
+        let is_clear = connection.close().await;
         swept?;
+        anyhow::ensure!(is_clear, "containers are left in it");
     }
     Ok(root.remove()?)
 }

@@ -4,13 +4,11 @@
 //! come from, which runtime and which terminal there is.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use futures::future::join_all;
-use indicatif::MultiProgress;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod};
@@ -18,50 +16,19 @@ use tokio::sync::{mpsc, watch};
 
 use super::feed::{Feed, News};
 use super::follow::{Followers, Style};
-use super::outcome::{self, Evidence, Format};
+use super::options::{Host, Options, Progress};
+use super::outcome::{self, Evidence};
 use super::report::{Detail, Report};
 use super::view::View;
 use crate::api::job::{Finished, is_finished};
 use crate::api::object::{Key, Object};
-use crate::api::pod::{container_statuses, is_terminal};
+use crate::api::pod::{container_statuses, grace_period, is_terminal};
 use crate::cli::Exit;
 use crate::cli::output::{Output, Target};
-use crate::engine::{self, Clock, Engine};
+use crate::engine::Engine;
 use crate::pod::{Instance, Signal};
-use crate::runtime::{Pulls, Runtime};
+use crate::runtime::Pulls;
 use crate::server::objects::{self, Propagation, create_jobs, delete_job, kill_pods};
-use crate::store::Store;
-
-/// What the Jobs run on.
-#[expect(missing_debug_implementations, reason = "a runtime has no Debug")]
-pub struct Host {
-    pub runtime: Arc<dyn Runtime>,
-    pub store: Store,
-    pub clock: Clock,
-    pub settings: engine::Settings,
-    pub log_dir: PathBuf,
-}
-
-/// What is shown, and for how long one waits.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Whether each line of a container says whose it is.
-    pub prefix: bool,
-    /// Print the finished Jobs like this, instead of the table; the containers' output goes to standard
-    /// error then.
-    pub format: Option<Format>,
-    /// Give up on Jobs that are not finished by then.
-    pub timeout: Option<Duration>,
-    pub progress: Progress,
-}
-
-/// How the progress is shown.
-#[derive(Debug, Clone)]
-pub enum Progress {
-    Live(MultiProgress),
-    Plain,
-    Nothing,
-}
 
 /// Runs the Jobs to their end, and removes them. Every message of `interrupts` is a wish to stop: the
 /// first deletes the Jobs, the second kills what runs, the third gives up.
@@ -84,8 +51,7 @@ pub async fn core(
     let mut course = Course::new(host, options, &jobs, output, interrupts);
     let exit = course.run(&jobs).await;
     course.end_view();
-    if course.interrupted >= GIVES_UP {
-        course.output.say("giving up: containers may be left behind");
+    if course.gave_up {
         return exit;
     }
     engine.stop().await;
@@ -101,6 +67,9 @@ pub async fn core(
 
 /// How often one has to insist until the process ends whatever is left.
 const GIVES_UP: u32 = 3;
+/// How long a run that was cut waits for news of its pods beyond their grace period: a containerd that
+/// never comes back must not keep it for ever.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +89,8 @@ enum Cut {
     /// Nobody reads standard output any more.
     Closed,
     TimedOut,
+    /// There are no news any more.
+    GivesUp,
 }
 
 /// What happens meanwhile.
@@ -139,6 +110,10 @@ struct Course<'a> {
     interrupts: mpsc::Receiver<()>,
     interrupted: u32,
     closed: bool,
+    /// Whether it ends although something is left.
+    gave_up: bool,
+    /// When it gives up, once it was cut and if there are no news.
+    gives_up_at: Option<Timestamp>,
     times_out_at: Option<Timestamp>,
     /// The Jobs in their order.
     order: Vec<Key>,
@@ -177,6 +152,8 @@ impl<'a> Course<'a> {
             interrupts,
             interrupted: 0,
             closed: false,
+            gave_up: false,
+            gives_up_at: None,
             times_out_at: options
                 .timeout
                 .map(|timeout| now.checked_add(timeout).unwrap_or(Timestamp::MAX)),
@@ -209,8 +186,8 @@ impl<'a> Course<'a> {
         }
         self.end_view();
         let exit = self.conclude(cut)?;
-        self.clear_away().await?;
-        if cut.is_some() && self.interrupted < GIVES_UP {
+        self.clear_away(cut).await?;
+        if cut.is_some() && !self.gave_up {
             let deleted = self.order.iter().map(|key| format!("job.batch/{} deleted", key.name));
             self.say(deleted.collect());
         }
@@ -242,6 +219,7 @@ impl<'a> Course<'a> {
 
     async fn next(&mut self, goal: Goal) -> anyhow::Result<Step> {
         let times_out_at = self.times_out_at.filter(|_| goal == Goal::Finished);
+        let gives_up_at = self.gives_up_at.filter(|_| goal == Goal::Gone);
         let pulls = async {
             match &mut self.pulls {
                 Some(pulls) => match pulls.changed().await {
@@ -274,11 +252,15 @@ impl<'a> Course<'a> {
             },
             () = self.followers.ended() => Step::LogEnded,
             () = self.host.clock.sleep_until(times_out_at) => Step::Cut(Cut::TimedOut),
+            () = self.host.clock.sleep_until(gives_up_at) => Step::Cut(Cut::GivesUp),
         };
         Ok(step)
     }
 
     fn take(&mut self, step: Step) {
+        if self.gives_up_at.is_some() && matches!(step, Step::Job(_) | Step::Pod(_)) {
+            self.be_patient();
+        }
         let lines = match step {
             Step::Job(news) => self.take_job(news),
             Step::Pod(news) => self.take_pod(news),
@@ -361,7 +343,12 @@ impl<'a> Course<'a> {
                 self.output.say(&text);
                 return Ok(Exit::Interrupted);
             }
-            Some(Cut::Closed) => return Ok(Exit::Interrupted),
+            Some(Cut::GivesUp) => return Ok(Exit::Interrupted),
+            Some(Cut::Closed) => {
+                let text = format!("nobody reads standard output any more: deleting {}", names());
+                self.output.say(&text);
+                return Ok(Exit::Interrupted);
+            }
             Some(Cut::TimedOut) => {
                 let after = self.options.timeout.unwrap_or_default();
                 let text = format!("timed out after {after:?}: deleting {}", names());
@@ -386,7 +373,7 @@ impl<'a> Course<'a> {
     }
 
     /// Deletes the Jobs, and returns when nothing of them is left.
-    async fn clear_away(&mut self) -> anyhow::Result<()> {
+    async fn clear_away(&mut self, cut: Option<Cut>) -> anyhow::Result<()> {
         for key in &self.order {
             let (store, now) = (&self.host.store, self.host.clock.now());
             let how = Propagation::Foreground;
@@ -395,22 +382,53 @@ impl<'a> Course<'a> {
                 failed => failed.context("cannot delete the Jobs")?,
             }
         }
+        if cut.is_some() {
+            self.be_patient();
+        }
         self.job_feed.resync().await.context("cannot read the Jobs")?;
         for goal in [Goal::Gone, Goal::Printed] {
             while let Some(cut) = self.pursue(goal).await? {
-                if cut != Cut::Interrupted {
-                    continue;
+                match cut {
+                    Cut::Interrupted => self.insist().await?,
+                    Cut::GivesUp => {
+                        self.output.say("giving up: there are no news of the containers any more");
+                        self.gave_up = true;
+                    }
+                    Cut::Closed | Cut::TimedOut => {}
                 }
-                if self.interrupted >= GIVES_UP {
+                if self.gave_up {
                     return Ok(());
-                }
-                if self.interrupted > 1 {
-                    self.output.say("killing the containers");
-                    self.kill().await?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// One more interrupt while things are cleared away.
+    async fn insist(&mut self) -> anyhow::Result<()> {
+        if self.interrupted >= GIVES_UP {
+            self.output.say("giving up");
+            self.gave_up = true;
+            return Ok(());
+        }
+        if self.interrupted > 1 {
+            self.output.say("killing the containers");
+            self.kill().await?;
+        }
+        self.be_patient();
+        Ok(())
+    }
+
+    /// From now on, news have to come within the grace that the containers still have, and a while.
+    fn be_patient(&mut self) {
+        let grace = if self.interrupted > 1 {
+            Duration::ZERO
+        } else {
+            self.live.values().map(grace_period).max().unwrap_or_default()
+        };
+        let patience = grace.saturating_add(PATIENCE);
+        let now = self.host.clock.now();
+        self.gives_up_at = Some(now.checked_add(patience).unwrap_or(Timestamp::MAX));
     }
 
     /// Kills what runs. The store is told too, for what is about to run.

@@ -7,6 +7,7 @@ mod abandoned;
 mod course;
 mod feed;
 mod follow;
+mod options;
 mod outcome;
 mod report;
 mod root;
@@ -28,7 +29,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;
 
-pub use self::course::{Host, Options, Progress, core};
+pub use self::course::core;
+pub use self::options::{Host, Options, Progress};
 pub use self::outcome::Format;
 use self::root::Root;
 use super::Exit;
@@ -187,9 +189,21 @@ async fn run(args: &Args, printer: &Printer, live: bool) -> Exit {
     match run_jobs(args, options, jobs, output.clone(), clock).await {
         Ok(exit) => exit,
         Err(error) => {
-            output.say(&format!("error: {error:#}"));
+            output.say(&format!("error: {error:#}{}", cure(&error)));
             Exit::Unreachable
         }
+    }
+}
+
+/// What to do about an error that does not say so itself.
+fn cure(error: &anyhow::Error) -> &'static str {
+    let is_full = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::StorageFull)
+    };
+    if error.chain().any(is_full) {
+        "; free some space, or name a root on another disk with `--root DIR`"
+    } else {
+        ""
     }
 }
 
@@ -214,13 +228,18 @@ async fn run_jobs(
 ) -> anyhow::Result<Exit> {
     let mut tasks = JoinSet::new();
     let mut interrupts = interrupts(&mut tasks).context("cannot watch for signals")?;
-    abandoned::clear(&args.settings, &clock, &output).await;
+    tokio::select! {
+        () = abandoned::clear(&args.settings, &clock, &output) => {}
+        // What is not cleared up is still abandoned.
+        _ = interrupts.recv() => return Ok(Exit::Interrupted),
+    }
     let root = Root::claim(&args.settings.root).with_context(|| {
         let base = args.settings.root.display();
         format!("cannot make a directory below `{base}`; name another one with `--root DIR`")
     })?;
-    root.note_containerd(&args.settings.containerd.to_string())
-        .context("cannot write to the root")?;
+    if let Err(error) = root.note_containerd(&args.settings.containerd.to_string()) {
+        return leave(root, Err(error).context("cannot write to the root"));
+    }
     let log_dir = args.settings.log_dir.clone().unwrap_or_else(|| root.path().join("logs"));
     let connected = tokio::select! {
         connected = connect(&args.settings, root.path(), &log_dir, &clock) => connected,
@@ -237,12 +256,19 @@ async fn run_jobs(
             let settings = args.settings.engine(deadline);
             let runtime: Arc<dyn Runtime> = Arc::<Containerd>::clone(&connection.runtime);
             let host = Host { runtime, store, clock, settings, log_dir };
-            core(&host, options, jobs, output, interrupts).await
+            core(&host, options, jobs, output.clone(), interrupts).await
         }
         Err(error) => Err(error),
     };
-    connection.close().await;
-    leave(root, exit)
+    if connection.close().await {
+        return leave(root, exit);
+    }
+    let path = root.path().display();
+    output.say(&format!(
+        "warning: containers may be left behind: the next `kiln run` with this root clears them up, as \
+         soon as containerd answers; they are noted in `{path}`"
+    ));
+    exit
 }
 
 /// Nothing of a run stays, however it ended.
