@@ -175,6 +175,7 @@ impl From<store::Error> for Error {
             | store::Error::Thread { .. }
             | store::Error::Read { .. }
             | store::Error::Write { .. }
+            | store::Error::Full { .. }
             | store::Error::Encode { .. }
             | store::Error::Decode { .. }
             | store::Error::Closed) => {
