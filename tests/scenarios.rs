@@ -68,7 +68,7 @@ async fn step(world: &mut World, line: &str, place: &str) {
         "job" => submit(world, rest).await,
         "set" => {
             let (name, value) = rest.split_once('=').unwrap();
-            world.set(name, value.parse::<i64>().unwrap().into()).await;
+            world.set(name, read(value)).await;
         }
         "exit" => exit(world, rest, place).await,
         "advance" => {
@@ -116,10 +116,15 @@ async fn submit(world: &World, fields: &str) {
         let (name, value) = field.split_once('=').unwrap();
         match name {
             "restartPolicy" => policy = value.to_owned(),
-            name => drop(spec.insert(name.to_owned(), value.parse::<i64>().unwrap().into())),
+            name => drop(spec.insert(name.to_owned(), read(value))),
         }
     }
     world.submit(Value::Object(spec), &policy).await;
+}
+
+/// A value of a Job's spec: JSON without spaces, or a word.
+fn read(value: &str) -> Value {
+    serde_json::from_str(value).unwrap_or_else(|_| value.into())
 }
 
 async fn holds(world: &World, expected: &str) -> bool {

@@ -145,7 +145,7 @@ static JOB_SPEC: Schema = Schema {
         not_yet("podFailurePolicy"),
         not_yet("successPolicy"),
         except("podReplacementPolicy", Text, &["Failed"]),
-        only("suspend", Bool, &["false"]),
+        take("suspend", Bool),
         not_yet("ttlSecondsAfterFinished"),
         take("manualSelector", Bool),
         take("selector", Object(&SELECTOR)),
@@ -369,7 +369,6 @@ mod tests {
                 json!({"completionMode": "Indexed"}),
                 "completionMode: not supported yet: \"Indexed\"",
             ),
-            (json!({"suspend": true}), "suspend: not supported yet: true (only false is)"),
             (
                 json!({"podReplacementPolicy": "Failed"}),
                 "podReplacementPolicy: not supported yet: \"Failed\"",

@@ -60,8 +60,11 @@ pub fn active_deadline(job: &Job) -> Option<Duration> {
     Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
 }
 
-/// When the Job fails for having been active too long, once it has started.
+/// When the Job fails for having been active too long, once it has started; never while it waits.
 pub fn deadline_at(job: &Job) -> Option<Timestamp> {
+    if is_suspended(job) {
+        return None;
+    }
     let started = start_time(job)?;
     let allowed = active_deadline(job)?;
     Some(started.checked_add(allowed).unwrap_or(Timestamp::MAX))

@@ -12,6 +12,7 @@ mod manage;
 #[cfg(test)]
 mod properties;
 mod reconcile;
+mod suspend;
 mod tally;
 mod template;
 #[cfg(test)]

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::conditions::{Verdict, pull_deadline_at, whole};
 use super::manage::{CHANGES_MAX, surplus, wanted};
 use super::tally::Tally;
-use super::{Action, Ledger, Plan, Record, Rules, TRACKING_FINALIZER, template};
+use super::{Action, Ledger, Plan, Record, Rules, TRACKING_FINALIZER, suspend, template};
 use crate::api::event::Note;
 use crate::api::job::{self, Completion};
 use crate::api::object::Object;
@@ -40,7 +40,11 @@ pub fn reconcile(job: &Job, pods: &[&Pod], rules: &Rules, now: Timestamp) -> Pla
         }
         None => {
             look.manage();
-            look.is_complete().then(Verdict::completions_reached)
+            let verdict = look.is_complete().then(Verdict::completions_reached);
+            if verdict.is_none() {
+                look.tell_suspension();
+            }
+            verdict
         }
     };
     look.finish(verdict)
@@ -130,6 +134,10 @@ impl<'a> Look<'a> {
 
     /// Makes the pods that are missing, or deletes those that are too many; never both at once.
     fn manage(&mut self) {
+        if job::is_suspended(&self.job) {
+            self.tally.active.clone().into_iter().for_each(|pod| self.delete(pod));
+            return;
+        }
         let wanted = wanted(&self.job, self.succeeded, self.active);
         if self.active > wanted {
             let surplus = surplus(&self.tally.active, wanted);
@@ -152,6 +160,14 @@ impl<'a> Look<'a> {
             self.actions.push(Action::Tell(Note::normal("SuccessfulCreate", message)));
             self.active += 1;
         }
+    }
+
+    /// A suspended Job says so once its pods were told to stop.
+    fn tell_suspension(&mut self) {
+        let suspended = job::is_suspended(&self.job);
+        let status = self.job.status.get_or_insert_default();
+        let news = suspend::record(status, suspended, self.now);
+        self.actions.extend(news.map(Action::Tell));
     }
 
     fn is_complete(&self) -> bool {

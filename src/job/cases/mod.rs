@@ -7,6 +7,7 @@
 
 mod counting;
 mod ending;
+mod suspending;
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
