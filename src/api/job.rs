@@ -8,6 +8,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::{Job, JobCondition, JobSpec, JobStatus};
 
+/// What `spec.managedBy` calls this controller.
+pub const CONTROLLER: &str = "kubernetes.io/job-controller";
+
 /// When a Job is complete.
 /// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#parallel-jobs>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +71,32 @@ pub fn deadline_at(job: &Job) -> Option<Timestamp> {
     let started = start_time(job)?;
     let allowed = active_deadline(job)?;
     Some(started.checked_add(allowed).unwrap_or(Timestamp::MAX))
+}
+
+/// Whether every index has a limit of its own, and which.
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#backoff-limit-per-index>
+pub fn backoff_limit_per_index(job: &Job) -> Option<u32> {
+    spec(job)?.backoff_limit_per_index.map(count)
+}
+
+/// How many indexes may fail before the Job does.
+pub fn max_failed_indexes(job: &Job) -> Option<u32> {
+    spec(job)?.max_failed_indexes.map(count)
+}
+
+/// Whether a pod is replaced only once it has ended, and not already when it is deleted.
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-replacement-policy>
+pub fn replaces_only_ended(job: &Job) -> bool {
+    spec(job).is_some_and(|s| {
+        s.pod_failure_policy.is_some() || s.pod_replacement_policy.as_deref() == Some("Failed")
+    })
+}
+
+/// Whether another controller works on the Job, and this one leaves it alone.
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#delegation-of-managing-a-job-object-to-external-controller>
+pub fn is_managed_elsewhere(job: &Job) -> bool {
+    let manager = spec(job).and_then(|s| s.managed_by.as_deref());
+    manager.is_some_and(|manager| manager != CONTROLLER)
 }
 
 /// Whether no pods should run for now.

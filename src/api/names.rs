@@ -9,10 +9,12 @@ const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 pub const SUFFIX_LENGTH: usize = 5;
 /// A generated name is also a hostname, a DNS label.
 const NAME_LENGTH_MAX: usize = 63;
+/// How much of what a generated name begins with is kept.
+pub const GENERATED_BASE_MAX: usize = NAME_LENGTH_MAX - SUFFIX_LENGTH;
 
 /// As much of `base` as fits, and a letter for each byte.
 pub fn generated(base: &str, bytes: [u8; SUFFIX_LENGTH]) -> String {
-    let mut end = base.len().min(NAME_LENGTH_MAX - SUFFIX_LENGTH);
+    let mut end = base.len().min(GENERATED_BASE_MAX);
     while !base.is_char_boundary(end) {
         end -= 1;
     }

@@ -6,9 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::Container;
+use k8s_openapi::api::core::v1::{Container, EnvVar, Pod};
 
 use super::{Inputs, hostname};
+use crate::api::downward::FieldPath;
 
 /// Where programs are looked for if the image does not say.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -17,13 +18,21 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 pub(super) type Variables = BTreeMap<String, String>;
 
 /// What the pod defines. A reference sees what stands above it; the last of a name wins.
-pub(super) fn variables(container: &Container) -> Variables {
+pub(super) fn variables(pod: &Pod, container: &Container) -> Variables {
     let mut known = Variables::new();
     for variable in container.env.iter().flatten() {
-        let value = expand(variable.value.as_deref().unwrap_or_default(), &known);
+        let value = field(pod, variable)
+            .unwrap_or_else(|| expand(variable.value.as_deref().unwrap_or_default(), &known));
         known.insert(variable.name.clone(), value);
     }
     known
+}
+
+/// What a variable has from a field of the pod. It is taken as it is, without references.
+/// <https://kubernetes.io/docs/concepts/workloads/pods/downward-api/>
+fn field(pod: &Pod, variable: &EnvVar) -> Option<String> {
+    let field = variable.value_from.as_ref()?.field_ref.as_ref()?;
+    Some(FieldPath::read(&field.field_path)?.of(pod))
 }
 
 /// `NAME=value`: the image's variables, below the hostname, below the pod's.
@@ -100,6 +109,17 @@ mod tests {
             {"name": "C", "value": "2"}, {"name": "D", "value": "$$(A)"},
         ]}));
         assert_eq!(env(&case)[2..], ["A=1", "B=1-$(C)", "C=2", "D=$(A)"]);
+    }
+
+    #[test]
+    fn case_53_a_variable_has_a_field_of_the_pod() {
+        let from = |path: &str| json!({"fieldRef": {"apiVersion": "v1", "fieldPath": path}});
+        let case = Case::new().container(json!({"env": [
+            {"name": "POD", "valueFrom": from("metadata.name")},
+            {"name": "GREETING", "value": "I am $(POD)"},
+            {"name": "NONE", "valueFrom": from("metadata.labels['none']")},
+        ]}));
+        assert_eq!(env(&case)[2..], ["POD=p", "GREETING=I am p", "NONE="]);
     }
 
     #[test]

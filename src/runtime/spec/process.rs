@@ -12,7 +12,7 @@ use super::env::{self, expand};
 use super::{Inputs, Refusal, resources, user};
 
 pub(super) fn of(inputs: &Inputs<'_>, capabilities: Capabilities) -> Result<Process, Refusal> {
-    let variables = env::variables(inputs.container);
+    let variables = env::variables(inputs.pod, inputs.container);
     let escalation = inputs.security().and_then(|s| s.allow_privilege_escalation);
     let apparmor = inputs.host.apparmor_profile.clone().filter(|_| !inputs.is_privileged());
     let mut process = Process::default();
