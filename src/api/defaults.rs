@@ -52,11 +52,21 @@ fn fill_spec(spec: &mut JobSpec) {
         spec.completions.get_or_insert(1);
     }
     spec.parallelism.get_or_insert(1);
-    spec.backoff_limit.get_or_insert(6);
+    // Where each index has a limit of its own, all of them together need none.
+    let limit = if spec.backoff_limit_per_index.is_some() { i32::MAX } else { 6 };
+    spec.backoff_limit.get_or_insert(limit);
     spec.completion_mode.get_or_insert_with(|| "NonIndexed".to_owned());
     spec.suspend.get_or_insert(false);
     spec.manual_selector.get_or_insert(false);
-    spec.pod_replacement_policy.get_or_insert_with(|| "TerminatingOrFailed".to_owned());
+    let policy = match &spec.pod_failure_policy {
+        Some(_) => "Failed",
+        None => "TerminatingOrFailed",
+    };
+    spec.pod_replacement_policy.get_or_insert_with(|| policy.to_owned());
+    let rules = spec.pod_failure_policy.iter_mut().flat_map(|policy| &mut policy.rules);
+    for pattern in rules.flat_map(|rule| rule.on_pod_conditions.iter_mut().flatten()) {
+        pattern.status.get_or_insert_with(|| "True".to_owned());
+    }
 }
 
 /// A selector that nobody wrote selects the pods by the Job's uid.
@@ -87,6 +97,11 @@ fn fill_container(container: &mut Container) {
     container.termination_message_path.get_or_insert_with(|| "/dev/termination-log".to_owned());
     container.termination_message_policy.get_or_insert_with(|| "File".to_owned());
     container.resources.get_or_insert_default();
+    for source in container.env.iter_mut().flatten().filter_map(|env| env.value_from.as_mut()) {
+        if let Some(field) = &mut source.field_ref {
+            field.api_version.get_or_insert_with(|| "v1".to_owned());
+        }
+    }
     for port in container.ports.iter_mut().flatten() {
         port.protocol.get_or_insert_with(|| "TCP".to_owned());
     }
@@ -139,6 +154,27 @@ mod tests {
         job.spec.get_or_insert_default().parallelism = Some(3);
         apply(&mut job, "u");
         assert_eq!(job.spec.unwrap().completions, None);
+    }
+
+    #[test]
+    fn case_76_where_each_index_has_a_limit_the_job_has_none() {
+        let mut job = Job::default();
+        job.spec.get_or_insert_default().backoff_limit_per_index = Some(1);
+        apply(&mut job, "u");
+        assert_eq!(job.spec.unwrap().backoff_limit, Some(2_147_483_647));
+    }
+
+    #[test]
+    fn a_failure_policy_replaces_only_pods_that_have_failed() {
+        let job = admitted(
+            "---\n{apiVersion: batch/v1, kind: Job, metadata: {name: a}, spec: {podFailurePolicy: \
+             {rules: [{action: Ignore, onPodConditions: [{type: A}]}]}}}\n",
+        );
+        let spec = job.spec.unwrap();
+        assert_eq!(spec.pod_replacement_policy.as_deref(), Some("Failed"));
+        let rule = &spec.pod_failure_policy.unwrap().rules[0];
+        let pattern = &rule.on_pod_conditions.as_ref().unwrap()[0];
+        assert_eq!(pattern.status.as_deref(), Some("True"));
     }
 
     #[test]

@@ -27,6 +27,10 @@ pub(super) fn check_list(value: Value) -> Vec<Finding> {
 const PLACES: &Places = &[
     ("spec", &JOB_SPEC),
     ("spec.template.spec", &POD_SPEC),
+    ("spec.podFailurePolicy", &FAILURE_POLICY),
+    ("spec.podFailurePolicy.rules[*]", &FAILURE_RULE),
+    ("spec.podFailurePolicy.rules[*].onExitCodes", &ON_EXIT_CODES),
+    ("spec.successPolicy.rules[*]", &SUCCESS_RULE),
     ("spec.template.spec.containers[*]", &CONTAINER),
     ("spec.template.spec.containers[*].securityContext", &SECURITY),
     ("metadata", &META),
@@ -137,23 +141,69 @@ static JOB_SPEC: Schema = Schema {
     fields: &[
         take("parallelism", Int32),
         take("completions", Int32),
-        except("completionMode", Text, &["Indexed"]),
+        take("completionMode", Text),
         take("activeDeadlineSeconds", Int64),
         take("backoffLimit", Int32),
-        not_yet("backoffLimitPerIndex"),
-        not_yet("maxFailedIndexes"),
-        not_yet("podFailurePolicy"),
-        not_yet("successPolicy"),
-        except("podReplacementPolicy", Text, &["Failed"]),
+        take("backoffLimitPerIndex", Int32),
+        take("maxFailedIndexes", Int32),
+        take("podFailurePolicy", Object(&FAILURE_POLICY)),
+        take("successPolicy", Object(&SUCCESS_POLICY)),
+        take("podReplacementPolicy", Text),
         take("suspend", Bool),
-        not_yet("ttlSecondsAfterFinished"),
+        take("ttlSecondsAfterFinished", Int32),
         take("manualSelector", Bool),
         take("selector", Object(&SELECTOR)),
         take("template", Object(&TEMPLATE)),
-        only("managedBy", Text, &["kubernetes.io/job-controller"]),
-        not_yet("scheduling"),
+        take("managedBy", Text),
+        take("scheduling", Object(&SCHEDULING)),
     ],
 };
+
+static FAILURE_POLICY: Schema = Schema { fields: &[take("rules", List(&Object(&FAILURE_RULE)))] };
+
+static FAILURE_RULE: Schema = Schema {
+    fields: &[
+        take("action", Text),
+        take("onExitCodes", Object(&ON_EXIT_CODES)),
+        take("onPodConditions", List(&Object(&ON_POD_CONDITION))),
+    ],
+};
+
+static ON_EXIT_CODES: Schema = Schema {
+    fields: &[take("containerName", Text), take("operator", Text), take("values", List(&Int32))],
+};
+
+static ON_POD_CONDITION: Schema = Schema { fields: &[take("type", Text), take("status", Text)] };
+
+static SUCCESS_POLICY: Schema = Schema { fields: &[take("rules", List(&Object(&SUCCESS_RULE)))] };
+
+static SUCCESS_RULE: Schema =
+    Schema { fields: &[take("succeededIndexes", Text), take("succeededCount", Int32)] };
+
+/// How several hosts would place the pods together. One host has them together anyhow.
+static SCHEDULING: Schema = Schema {
+    fields: &[
+        take("schedulingPolicy", Object(&SCHEDULING_POLICY)),
+        take("disruptionMode", Object(&DISRUPTION_MODE)),
+        take("schedulingConstraints", Object(&SCHEDULING_CONSTRAINTS)),
+        not_yet("resourceClaims"),
+    ],
+};
+
+static NOTHING: Schema = Schema { fields: &[] };
+
+static SCHEDULING_POLICY: Schema =
+    Schema { fields: &[take("basic", Object(&NOTHING)), take("gang", Object(&GANG))] };
+
+static GANG: Schema = Schema { fields: &[take("minCount", Int32)] };
+
+static DISRUPTION_MODE: Schema =
+    Schema { fields: &[take("all", Object(&NOTHING)), take("single", Object(&NOTHING))] };
+
+static SCHEDULING_CONSTRAINTS: Schema =
+    Schema { fields: &[take("topology", List(&Object(&TOPOLOGY)))] };
+
+static TOPOLOGY: Schema = Schema { fields: &[take("key", Text)] };
 
 static SELECTOR: Schema = Schema {
     fields: &[take("matchLabels", Texts), take("matchExpressions", List(&Object(&REQUIREMENT)))],
@@ -267,8 +317,21 @@ static CONTAINER: Schema = Schema {
     ],
 };
 
-static ENV: Schema =
-    Schema { fields: &[take("name", Text), take("value", Text), not_yet("valueFrom")] };
+static ENV: Schema = Schema {
+    fields: &[take("name", Text), take("value", Text), take("valueFrom", Object(&ENV_SOURCE))],
+};
+
+static ENV_SOURCE: Schema = Schema {
+    fields: &[
+        take("fieldRef", Object(&FIELD_REF)),
+        not_yet("resourceFieldRef"),
+        not_yet("configMapKeyRef"),
+        not_yet("secretKeyRef"),
+        not_yet("fileKeyRef"),
+    ],
+};
+
+static FIELD_REF: Schema = Schema { fields: &[take("apiVersion", Text), take("fieldPath", Text)] };
 
 /// A container port only informs; a host port would have to be opened.
 static PORT: Schema = Schema {
@@ -320,17 +383,6 @@ mod tests {
     #[test]
     fn a_field_that_is_not_built_yet_is_refused_by_name() {
         for (field, value) in [
-            ("successPolicy", json!({"rules": []})),
-            ("podFailurePolicy", json!({})),
-            ("backoffLimitPerIndex", json!(1)),
-            ("maxFailedIndexes", json!(1)),
-            ("ttlSecondsAfterFinished", json!(100)),
-            ("scheduling", json!({})),
-        ] {
-            let expected = format!("spec.{field}: not supported yet");
-            assert_eq!(refused(json!({"spec": {(field): value}})), [expected]);
-        }
-        for (field, value) in [
             ("initContainers", json!([{"name": "a"}])),
             ("volumes", json!([{"name": "a"}])),
             ("nodeSelector", json!({"a": "b"})),
@@ -366,14 +418,6 @@ mod tests {
     fn a_value_that_is_not_built_yet_is_refused_by_name() {
         for (spec, expected) in [
             (
-                json!({"completionMode": "Indexed"}),
-                "completionMode: not supported yet: \"Indexed\"",
-            ),
-            (
-                json!({"podReplacementPolicy": "Failed"}),
-                "podReplacementPolicy: not supported yet: \"Failed\"",
-            ),
-            (
                 json!({"template": {"spec": {"schedulerName": "mine"}}}),
                 "template.spec.schedulerName: not supported yet: \"mine\" \
                  (only \"default-scheduler\" is)",
@@ -389,6 +433,25 @@ mod tests {
         ] {
             assert_eq!(refused(json!({"spec": spec})), [format!("spec.{expected}")]);
         }
+    }
+
+    #[test]
+    fn no_field_of_a_jobs_spec_is_refused() {
+        let spec = json!({
+            "completionMode": "Indexed", "suspend": true, "ttlSecondsAfterFinished": 0,
+            "backoffLimitPerIndex": 1, "maxFailedIndexes": 1, "podReplacementPolicy": "Failed",
+            "managedBy": "example.com/mine",
+            "podFailurePolicy": {"rules": [
+                {"action": "Ignore", "onPodConditions": [{"type": "A", "status": "True"}]},
+                {"action": "FailJob", "onExitCodes":
+                    {"containerName": "a", "operator": "In", "values": [1]}},
+            ]},
+            "successPolicy": {"rules": [{"succeededIndexes": "0-2", "succeededCount": 1}]},
+            "scheduling": {"schedulingPolicy": {"gang": {"minCount": 2}}},
+        });
+        assert_eq!(refused(json!({"spec": spec})), [""; 0]);
+        let claims = json!({"spec": {"scheduling": {"resourceClaims": [{"name": "a"}]}}});
+        assert_eq!(refused(claims), ["spec.scheduling.resourceClaims: not supported yet"]);
     }
 
     #[test]

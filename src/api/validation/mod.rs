@@ -4,13 +4,18 @@
 //! where a Job comes from. The rules and their words are those of
 //! <https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/job-v1/>.
 
+mod completion;
 pub(super) mod names;
 pub mod object;
 mod pod;
+mod policies;
+mod scheduling;
 mod security;
 mod selector;
 
 use std::fmt;
+
+pub use selector::selects;
 
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 
@@ -43,10 +48,18 @@ pub enum Problem {
     Duplicate {
         value: String,
     },
+    DuplicateNumber {
+        value: i64,
+    },
     Forbidden(&'static str),
     TooLong {
         /// How many there may be.
         bytes: usize,
+    },
+    TooMany {
+        found: usize,
+        /// How many there may be.
+        most: usize,
     },
 }
 
@@ -67,10 +80,14 @@ impl fmt::Display for Problem {
                 let supported = supported.join(", ");
                 write!(f, "Unsupported value: {value:?}: supported values: {supported}")
             }
+            Self::DuplicateNumber { value } => write!(f, "Duplicate value: {value}"),
             Self::Duplicate { value } => write!(f, "Duplicate value: {value:?}"),
             Self::Forbidden(detail) => write!(f, "Forbidden: {detail}"),
             Self::TooLong { bytes } => {
                 write!(f, "Too long: may not be more than {bytes} bytes")
+            }
+            Self::TooMany { found, most } => {
+                write!(f, "Too many: {found}: must have at most {most} items")
             }
         }
     }
@@ -175,18 +192,47 @@ impl Found {
             ("completions", spec.completions.map(i64::from)),
             ("activeDeadlineSeconds", spec.active_deadline_seconds),
             ("backoffLimit", spec.backoff_limit.map(i64::from)),
+            ("ttlSecondsAfterFinished", spec.ttl_seconds_after_finished.map(i64::from)),
+            ("backoffLimitPerIndex", spec.backoff_limit_per_index.map(i64::from)),
+            ("maxFailedIndexes", spec.max_failed_indexes.map(i64::from)),
         ] {
             self.not_negative(&path.field(name), value);
         }
         let modes = &["NonIndexed", "Indexed"];
         self.one_of(&path.field("completionMode"), spec.completion_mode.as_deref(), modes);
-        let policies = &["Failed", "TerminatingOrFailed"];
+        let policies: &[_] = match &spec.pod_failure_policy {
+            Some(_) => &["Failed"],
+            None => &["Failed", "TerminatingOrFailed"],
+        };
         let policy = spec.pod_replacement_policy.as_deref();
         self.one_of(&path.field("podReplacementPolicy"), policy, policies);
+        self.completion(job, spec);
+        self.manager(&path.field("managedBy"), spec.managed_by.as_deref());
+        if let Some(policy) = &spec.pod_failure_policy {
+            self.failure_policy(policy, spec);
+        }
+        if let Some(policy) = &spec.success_policy {
+            self.success_policy(policy, spec);
+        }
+        if let Some(scheduling) = &spec.scheduling {
+            self.scheduling(&path.field("scheduling"), scheduling);
+        }
         self.selector(job, spec);
         self.template(&spec.template);
     }
+
+    /// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#delegation-of-managing-a-job-object-to-external-controller>
+    fn manager(&mut self, path: &Path, manager: Option<&str>) {
+        let Some(manager) = manager else { return };
+        self.spelling(path, manager, names::domain_path(manager));
+        if manager.len() > MANAGER_LENGTH_MAX {
+            self.add(path, Problem::TooLong { bytes: MANAGER_LENGTH_MAX });
+        }
+    }
 }
+
+/// `spec.managedBy` is no longer.
+const MANAGER_LENGTH_MAX: usize = 63;
 
 fn quoted(text: &str) -> String {
     format!("{text:?}")
@@ -206,7 +252,7 @@ mod tests {
     /// The pod of a Job with nothing wrong.
     pub(super) const POD: &str = "restartPolicy: Never, containers: [{name: a, image: b}]";
 
-    fn refused_text(meta: &str, spec: &str) -> Vec<String> {
+    pub(super) fn refused_text(meta: &str, spec: &str) -> Vec<String> {
         let text = format!("apiVersion: batch/v1\nkind: Job\nmetadata: {meta}\nspec: {spec}\n");
         let mut job = manifest::read("job.yaml", text.as_bytes()).unwrap().remove(0);
         defaults::apply(&mut job, "u");

@@ -83,6 +83,21 @@ pub(in crate::api) fn qualified(text: &str) -> Vec<String> {
     wrong
 }
 
+/// A domain and a path: `example.com/controller`.
+pub(super) fn domain_path(text: &str) -> Vec<String> {
+    const PATH: &str = "must be a domain-prefixed path (such as \"acme.io/foo\")";
+    let Some((domain, path)) = text.split_once('/').filter(|(a, b)| !a.is_empty() && !b.is_empty())
+    else {
+        return vec![PATH.to_owned()];
+    };
+    let mut wrong = subdomain(domain);
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"/%:@!$&'()*+,;=-_.~".contains(&b);
+    if !path.bytes().all(fits) {
+        wrong.push("Invalid path".to_owned());
+    }
+    wrong
+}
+
 /// <https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set>
 pub(in crate::api) fn label_value(text: &str) -> Vec<String> {
     let mut wrong = too_long(text, LABEL_LENGTH_MAX);

@@ -59,7 +59,7 @@ impl Found {
         if spec.manual_selector != Some(true) {
             self.generated(job, selector, labels);
         }
-        if !matches(selector, labels) {
+        if !selects(selector, labels) {
             let shown = serde_json::to_string(&labels).unwrap_or_default();
             let detail = "`selector` does not match template `labels`";
             self.invalid(&Path::of("spec.template.metadata.labels"), shown, detail);
@@ -116,7 +116,7 @@ impl Found {
                 }
             }
         }
-        if !matches(selector, Some(&expected)) {
+        if !selects(selector, Some(&expected)) {
             let shown = serde_json::to_string(selector).unwrap_or_default();
             self.invalid(&Path::of("spec.selector"), shown, "`selector` not auto-generated");
         }
@@ -124,7 +124,7 @@ impl Found {
 }
 
 /// Whether the labels are all that the selector asks for.
-fn matches(selector: &LabelSelector, labels: Option<&Labels>) -> bool {
+pub fn selects(selector: &LabelSelector, labels: Option<&Labels>) -> bool {
     let get = |key: &str| labels.and_then(|labels| labels.get(key));
     let named = selector.match_labels.iter().flatten();
     named.into_iter().all(|(key, value)| get(key) == Some(value))
