@@ -1,10 +1,11 @@
 //! Plays `tests/scenarios/*.txt`: what a Job and its pods do, told line by line.
 //!
-//! `job FIELD=VALUE...`, `set FIELD=VALUE`, `exit CODE [first|again]` (of a container that runs for the
-//! first time, or not), `advance 10s`, `restart`, `crash`, `image missing|back`, `stubborn` (containers
+//! `job FIELD=VALUE...`, `set FIELD=VALUE`, `scale N` (completions and parallelism), `exit CODE
+//! [first|again|INDEX]` (of a container that runs for the first time, or not, or in the pod of that
+//! index), `delete-pods`, `advance 10s`, `restart`, `crash`, `image missing|back`, `stubborn` (containers
 //! do not stop when they are asked to), `delete [background|orphan]`, `kill`, and `await`: `active=
 //! succeeded= failed= running= pods= terminating= uncounted= restarts= condition= reason= waiting=
-//! phase= status= job=gone`, or `gone`. `KILN_SCENARIO=case_33` plays those that are called like it.
+//! phase= status= completed= failedIndexes= job=gone`, or `gone`. `KILN_SCENARIO=case_33` plays those that are called like it.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod world;
@@ -12,6 +13,7 @@ mod world;
 use std::path::Path;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Pod;
 use kiln::api;
 use kiln::api::object::Object;
 use kiln::pod::Instance;
@@ -20,6 +22,7 @@ use serde_json::{Map, Value};
 use world::World;
 
 const IMAGE: &str = "busybox:1";
+const INDEX: &str = "batch.kubernetes.io/job-completion-index";
 
 /// Each plays in a thread that is called like it, so that what breaks says where.
 #[test]
@@ -70,6 +73,8 @@ async fn step(world: &mut World, line: &str, place: &str) {
             let (name, value) = rest.split_once('=').unwrap();
             world.set(name, read(value)).await;
         }
+        "scale" => world.scale(rest.parse().unwrap()).await,
+        "delete-pods" => world.delete_pods().await,
         "exit" => exit(world, rest, place).await,
         "advance" => {
             world.advance(Duration::from_secs(rest.trim_end_matches('s').parse().unwrap()));
@@ -98,15 +103,23 @@ async fn step(world: &mut World, line: &str, place: &str) {
 
 async fn exit(world: &World, rest: &str, place: &str) {
     let (code, which) = rest.split_once(' ').unwrap_or((rest, ""));
-    let fits = |instance: &Instance| match which {
+    let fits = |pods: &[Pod], uid: &str, instance: &Instance| match which {
+        "" => true,
         "first" => instance.attempt == 0,
         "again" => instance.attempt > 0,
-        _ => true,
+        index => pods.iter().any(|pod| {
+            let labels = pod.metadata.labels.as_ref();
+            pod.uid() == uid
+                && labels.and_then(|labels| labels.get(INDEX)).is_some_and(|own| own == index)
+        }),
     };
-    let chosen =
-        |world: &World| world.host.running().into_iter().find(|(_, instance)| fits(instance));
-    world.until(place, async |world| chosen(world).is_some()).await;
-    let (uid, instance) = chosen(world).unwrap();
+    let chosen = async |world: &World| {
+        let pods = world.pods().await;
+        let mut running = world.host.running().into_iter();
+        running.find(|(uid, instance)| fits(&pods, uid, instance))
+    };
+    world.until(place, async |world| chosen(world).await.is_some()).await;
+    let (uid, instance) = chosen(world).await.unwrap();
     world.host.exit(&uid, &instance, code.parse().unwrap());
 }
 
@@ -150,6 +163,12 @@ async fn holds(world: &World, expected: &str) -> bool {
         "active" => count(api::job::active(&job)),
         "succeeded" => count(api::job::succeeded(&job)),
         "failed" => count(api::job::failed(&job)),
+        "completed" | "failedIndexes" => {
+            let status = job.status.unwrap_or_default();
+            let all =
+                if name == "completed" { status.completed_indexes } else { status.failed_indexes };
+            all.as_deref() == Some(value)
+        }
         "running" => number(world.host.running().len()),
         "pods" => number(pods.len()),
         "restarts" => count(pods.iter().map(api::pod::restarts).sum()),

@@ -7,7 +7,9 @@ mod world;
 
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Pod;
 use kiln::api;
+use kiln::api::intervals::Intervals;
 use kiln::api::object::Object;
 use kiln::server::objects::Propagation;
 use world::World;
@@ -48,16 +50,32 @@ async fn play(seed: u64) {
         "parallelism": 1 + dice.below(4),
         "backoffLimit": dice.below(5),
     });
-    if dice.below(4) > 0 {
+    let indexed = dice.below(3) == 0;
+    if indexed || dice.below(4) > 0 {
         spec["completions"] = (1 + dice.below(6)).into();
     }
+    if indexed {
+        spec["completionMode"] = "Indexed".into();
+        if dice.below(2) == 0 {
+            spec["backoffLimitPerIndex"] = dice.below(3).into();
+        }
+    }
+    if dice.below(3) == 0 {
+        spec["podReplacementPolicy"] = "Failed".into();
+    }
     world.submit(spec, policy).await;
+    let mut deleted = false;
     for _ in 0..STEPS {
-        step(&mut world, &mut dice).await;
+        deleted |= step(&mut world, &mut dice, indexed).await;
         world.check_invariants().await;
     }
+    world.set("suspend", false.into()).await;
     drive_to_end(&world, &mut dice, seed).await;
-    check_counts(&world, policy, seed).await;
+    if indexed {
+        check_indexes(&world, deleted, seed).await;
+    } else {
+        check_counts(&world, deleted, seed).await;
+    }
 
     world.delete(Propagation::Foreground).await;
     if dice.below(2) == 0 {
@@ -69,19 +87,27 @@ async fn play(seed: u64) {
     world.stop().await;
 }
 
-async fn step(world: &mut World, dice: &mut Dice) {
-    match dice.below(9) {
+/// One thing that happens. Whether it is that somebody deletes pods.
+async fn step(world: &mut World, dice: &mut Dice, indexed: bool) -> bool {
+    match dice.below(12) {
         0 => world.crash(),
         1 => world.restart().await,
         2 => world.advance(Duration::from_secs(dice.below(30))),
         3 | 4 => end_one(world, dice),
+        5 if indexed => world.scale(i32::try_from(1 + dice.below(6)).unwrap()).await,
         5 => world.set("parallelism", (1 + dice.below(4)).into()).await,
+        6 => world.set("suspend", (dice.below(3) == 0).into()).await,
+        7 if dice.below(4) == 0 => {
+            world.delete_pods().await;
+            return true;
+        }
         _ => {
             for _ in 0..dice.below(50) {
                 tokio::task::yield_now().await;
             }
         }
     }
+    false
 }
 
 fn end_one(world: &World, dice: &mut Dice) {
@@ -115,16 +141,42 @@ fn nudge(world: &World) -> bool {
 }
 
 /// Every pod that ended was counted once, and none waits to be.
-async fn check_counts(world: &World, policy: &str, seed: u64) {
+async fn check_counts(world: &World, deleted: bool, seed: u64) {
     let (job, pods) = (world.job().await.unwrap(), world.pods().await);
     // Pods that went because fewer were wanted count for nothing.
     let pods: Vec<_> = pods.into_iter().filter(|pod| !pod.is_deleting()).collect();
     let ended = |phase| pods.iter().filter(|pod| api::pod::phase(pod) == phase).count();
     let succeeded = usize::try_from(api::job::succeeded(&job)).unwrap();
-    assert_eq!(succeeded, ended(api::pod::Phase::Succeeded), "seed {seed} ({policy})");
+    let seen = ended(api::pod::Phase::Succeeded);
+    // One that ended well although it was deleted is gone and counted.
+    assert!(succeeded == seen || deleted && succeeded > seen, "seed {seed}: {succeeded} {seen}");
     let failed = usize::try_from(api::job::failed(&job)).unwrap();
-    assert!(failed >= ended(api::pod::Phase::Failed), "seed {seed} ({policy})");
-    for pod in &pods {
+    assert!(failed >= ended(api::pod::Phase::Failed), "seed {seed}");
+    check_none_held(&pods, seed);
+}
+
+/// Every index that is complete had a pod that succeeded, and is counted once.
+async fn check_indexes(world: &World, deleted: bool, seed: u64) {
+    let (job, pods) = (world.job().await.unwrap(), world.pods().await);
+    let status = job.status.clone().unwrap_or_default();
+    let read = |text: &Option<String>| Intervals::read(text.as_deref().unwrap_or_default(), 100);
+    let (completed, failed) = (read(&status.completed_indexes), read(&status.failed_indexes));
+    assert_eq!(completed.len(), api::job::succeeded(&job), "seed {seed}");
+    assert_eq!(completed.shared(&failed), 0, "seed {seed}: an index is both");
+    for index in (0..100).filter(|index| completed.contains(*index) && !deleted) {
+        let label = Some(index.to_string());
+        let won = pods.iter().any(|pod| {
+            let labels = pod.metadata.labels.as_ref();
+            let own = labels.and_then(|l| l.get("batch.kubernetes.io/job-completion-index"));
+            own == label.as_ref() && api::pod::phase(pod) == api::pod::Phase::Succeeded
+        });
+        assert!(won, "seed {seed}: nobody did {index}");
+    }
+    check_none_held(&pods, seed);
+}
+
+fn check_none_held(pods: &[Pod], seed: u64) {
+    for pod in pods.iter().filter(|pod| !pod.is_deleting()) {
         assert!(!pod.has_finalizer(kiln::job::TRACKING_FINALIZER), "seed {seed}: {}", pod.name());
     }
 }

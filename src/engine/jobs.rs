@@ -2,7 +2,7 @@
 //!
 //! Owns: telling `job::reconcile` what the store has, and committing what follows. Must not know: why.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use super::clock::later;
 use super::events::Teller;
 use super::{Shared, gc};
 use crate::api::deletion::mark_pod;
+use crate::api::event::Note;
 use crate::api::object::{Key, Object};
 use crate::job::{self, Action, TRACKING_FINALIZER};
 use crate::store;
@@ -98,39 +99,30 @@ async fn reconcile(
     let refs: Vec<&Pod> = pods.iter().map(AsRef::as_ref).collect();
     let plan = job::reconcile(job, &refs, &shared.settings.job, now);
     let mut next = job.clone();
-    next.status = Some(as_stored(plan.record.status));
+    let status = as_stored(plan.record.status);
+    if job.status.is_some() || status != JobStatus::default() {
+        next.status = Some(status);
+    }
     plan.record.ledger.write(&mut next);
     if next == *job && plan.actions.is_empty() {
         return Ok(plan.wake_at);
     }
     let mut txn = shared.store.txn();
-    let (mut notes, mut written) = (Vec::new(), Vec::new());
+    let mut changes = Changes { pods, now, changed: BTreeMap::new(), notes: Vec::new() };
+    let mut written = Vec::new();
     for action in plan.actions {
-        match action {
-            Action::CreatePod(pod) => {
-                txn.create(&*pod);
-                written.push(*pod);
-            }
-            Action::DeletePod { name, uncounted } => {
-                if let Some(mut pod) = named(pods, &name) {
-                    mark_pod(&mut pod, None, now);
-                    if uncounted {
-                        pod.remove_finalizer(TRACKING_FINALIZER);
-                    }
-                    txn.update(&pod);
-                    written.push(pod);
-                }
-            }
-            Action::ReleasePod { name } => {
-                if let Some(mut pod) = named(pods, &name) {
-                    pod.remove_finalizer(TRACKING_FINALIZER);
-                    txn.update(&pod);
-                    written.push(pod);
-                }
-            }
-            Action::Tell(note) => notes.push(note),
+        if let Action::CreatePod(pod) = action {
+            txn.create(&*pod);
+            written.push(*pod);
+        } else {
+            changes.apply(action);
         }
     }
+    for pod in changes.changed.into_values() {
+        txn.update(&pod);
+        written.push(pod);
+    }
+    let notes = changes.notes;
     for event in shared.events.events(&shared.store, (job, TELLER), &notes, now).await {
         txn.put(&event);
     }
@@ -145,8 +137,54 @@ async fn reconcile(
     Ok(plan.wake_at)
 }
 
-fn named(pods: &[Arc<Pod>], name: &str) -> Option<Pod> {
-    pods.iter().find(|pod| pod.name() == name).map(|pod| Pod::clone(pod))
+/// What a plan does to the pods that there are. Several steps may change the same pod.
+struct Changes<'a> {
+    pods: &'a [Arc<Pod>],
+    now: Timestamp,
+    changed: BTreeMap<String, Pod>,
+    notes: Vec<Note>,
+}
+
+impl Changes<'_> {
+    fn apply(&mut self, action: Action) {
+        match action {
+            // Made, not changed.
+            Action::CreatePod(_) => {}
+            Action::DeletePod { name, uncounted } => {
+                let now = self.now;
+                self.change(&name, |pod| {
+                    mark_pod(pod, None, now);
+                    if uncounted {
+                        pod.remove_finalizer(TRACKING_FINALIZER);
+                    }
+                });
+            }
+            Action::ReleasePod { name } => {
+                self.change(&name, |pod| pod.remove_finalizer(TRACKING_FINALIZER));
+            }
+            Action::AdoptPod { name, owner } => self.change(&name, |pod| {
+                pod.metadata.owner_references.get_or_insert_default().push(*owner);
+                if !pod.has_finalizer(TRACKING_FINALIZER) {
+                    let finalizers = pod.metadata.finalizers.get_or_insert_default();
+                    finalizers.push(TRACKING_FINALIZER.to_owned());
+                }
+            }),
+            Action::DisownPod { name, owner } => self.change(&name, |pod| {
+                let owners = pod.metadata.owner_references.iter_mut();
+                owners.for_each(|owners| owners.retain(|held| held.uid != owner));
+                pod.remove_finalizer(TRACKING_FINALIZER);
+            }),
+            Action::Tell(note) => self.notes.push(note),
+        }
+    }
+
+    fn change(&mut self, name: &str, change: impl FnOnce(&mut Pod)) {
+        if !self.changed.contains_key(name) {
+            let Some(pod) = self.pods.iter().find(|pod| pod.name() == name) else { return };
+            self.changed.insert(name.to_owned(), Pod::clone(pod));
+        }
+        self.changed.get_mut(name).map(change);
+    }
 }
 
 /// The status as it comes back from the store: two that are stored alike are equal.

@@ -1,19 +1,24 @@
 //! How long a Job waits before it makes another pod.
 //!
-//! Owns: the failures since the last success, and how they are remembered. Must not know: limits.
+//! Owns: the failures since the last success, of the Job and of each index, and how they are
+//! remembered. Must not know: limits.
 //! <https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-backoff-failure-policy>
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::{Ledger, Rules};
+use super::indexes::annotation;
+use super::template::{FAILURES, IGNORED};
+use super::{IndexFailures, Ledger, Rules};
 use crate::api;
 
 const PODS_CREATED: &str = "kiln/pods-created";
-const FAILURES: &str = "kiln/backoff-failures";
+const FAILED: &str = "kiln/backoff-failures";
+const INDEX_FAILURES: &str = "kiln/index-failures";
 const LAST_FAILURE: &str = "kiln/backoff-since";
 
 /// A finish time is stored in whole seconds: the pod may have ended this much later.
@@ -26,8 +31,9 @@ impl Ledger {
         let text = |key| job.metadata.annotations.as_ref().and_then(|all| all.get(key));
         Self {
             pods_created: text(PODS_CREATED).and_then(|t| t.parse().ok()).unwrap_or(0),
-            failures: text(FAILURES).and_then(|t| t.parse().ok()).unwrap_or(0),
+            failures: text(FAILED).and_then(|t| t.parse().ok()).unwrap_or(0),
             last_failure: text(LAST_FAILURE).and_then(|t| t.parse().ok()),
+            indexes: text(INDEX_FAILURES).map(|text| read_indexes(text)).unwrap_or_default(),
         }
     }
 
@@ -37,8 +43,9 @@ impl Ledger {
         let created = (self.pods_created > 0).then(|| self.pods_created.to_string());
         let values = [
             (PODS_CREATED, created),
-            (FAILURES, failures),
+            (FAILED, failures),
             (LAST_FAILURE, self.last_failure.map(|at| at.to_string())),
+            (INDEX_FAILURES, Some(write_indexes(&self.indexes)).filter(|text| !text.is_empty())),
         ];
         if job.metadata.annotations.is_none() && values.iter().all(|(_, value)| value.is_none()) {
             return;
@@ -72,12 +79,62 @@ impl Ledger {
         }
     }
 
+    /// Takes in that a pod of this index failed: the next pod of the index carries the count on.
+    pub(super) fn count_index(&mut self, index: u32, pod: &Pod, ignored: bool, now: Timestamp) {
+        let before = |key| annotation(pod, key).unwrap_or(0);
+        let (failures, ignores) = (before(FAILURES), before(IGNORED));
+        let next = IndexFailures {
+            failures: failures.saturating_add(u32::from(!ignored)),
+            ignored: ignores.saturating_add(u32::from(ignored)),
+            last: later(finish_time(pod), ROUNDED_OFF).min(now),
+        };
+        let held = self.indexes.entry(index).or_insert(next);
+        if (next.failures, next.last) > (held.failures, held.last) {
+            *held = next;
+        }
+    }
+
     /// Until when no pod may be made, if there is such a time.
     pub(super) fn holds_until(&self, rules: &Rules) -> Option<Timestamp> {
-        let doublings = self.failures.checked_sub(1)?;
-        let delay = rules.backoff_first.saturating_mul(2_u32.saturating_pow(doublings));
-        Some(later(self.last_failure?, delay.min(rules.backoff_max)))
+        Some(later(self.last_failure?, delay(self.failures, rules)?))
     }
+
+    /// Until when no pod of this index may be made.
+    /// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#backoff-limit-per-index>
+    pub(super) fn index_holds_until(&self, index: u32, rules: &Rules) -> Option<Timestamp> {
+        let held = self.indexes.get(&index)?;
+        Some(later(held.last, delay(held.failures.saturating_add(held.ignored), rules)?))
+    }
+}
+
+fn delay(failures: u32, rules: &Rules) -> Option<Duration> {
+    let doublings = failures.checked_sub(1)?;
+    let delay = rules.backoff_first.saturating_mul(2_u32.saturating_pow(doublings));
+    Some(delay.min(rules.backoff_max))
+}
+
+/// `index:failures:ignored:second`, separated by commas.
+fn write_indexes(indexes: &BTreeMap<u32, IndexFailures>) -> String {
+    let entries: Vec<String> = indexes
+        .iter()
+        .map(|(index, held)| {
+            let second = held.last.as_second();
+            format!("{index}:{}:{}:{second}", held.failures, held.ignored)
+        })
+        .collect();
+    entries.join(",")
+}
+
+/// What cannot be read is as if it had not been.
+fn read_indexes(text: &str) -> BTreeMap<u32, IndexFailures> {
+    let entry = |entry: &str| {
+        let mut parts = entry.split(':');
+        let mut count = || parts.next()?.parse::<u32>().ok();
+        let (index, failures, ignored) = (count()?, count()?, count()?);
+        let last = Timestamp::from_second(parts.next()?.parse().ok()?).ok()?;
+        Some((index, IndexFailures { failures, ignored, last }))
+    };
+    text.split(',').filter_map(entry).collect()
 }
 
 /// When a pod ended: its last container's end; else when it stopped being ready; else when it was
@@ -145,7 +202,9 @@ mod tests {
     #[test]
     fn the_ledger_is_read_back_as_it_was_written() {
         let mut job = Job::default();
-        let ledger = Ledger { pods_created: 7, failures: 2, last_failure: Some(at(12)) };
+        let held = IndexFailures { failures: 1, ignored: 2, last: at(9) };
+        let indexes = [(3, held), (7, held)].into();
+        let ledger = Ledger { pods_created: 7, failures: 2, last_failure: Some(at(12)), indexes };
         ledger.write(&mut job);
         assert_eq!(Ledger::of(&job), ledger);
         Ledger::default().write(&mut job);

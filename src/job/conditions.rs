@@ -4,12 +4,13 @@
 //! many pods run.
 //! <https://kubernetes.io/docs/concepts/workloads/controllers/job/#terminal-job-conditions>
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::{Job, JobCondition, JobStatus};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::Rules;
 use super::backoff::later;
 use super::tally::Tally;
 use crate::api::job::{backoff_limit, deadline_at, true_condition};
@@ -25,16 +26,16 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    fn failure(reason: &str, message: impl Into<String>) -> Self {
+    pub(super) fn failure(reason: &str, message: impl Into<String>) -> Self {
         Self { success: false, reason: reason.to_owned(), message: message.into() }
     }
 
+    pub(super) fn success(reason: &str, message: impl Into<String>) -> Self {
+        Self { success: true, reason: reason.to_owned(), message: message.into() }
+    }
+
     pub(super) fn completions_reached() -> Self {
-        Self {
-            success: true,
-            reason: "CompletionsReached".to_owned(),
-            message: "Reached expected number of succeeded pods".to_owned(),
-        }
+        Self::success("CompletionsReached", "Reached expected number of succeeded pods")
     }
 
     /// The verdict that the status carries already.
@@ -49,28 +50,43 @@ impl Verdict {
         read("SuccessCriteriaMet", true).or_else(|| read("FailureTarget", false))
     }
 
-    /// Why the Job fails now, if it does. `failed`: with the pods that are counted now.
-    pub(super) fn failed(
-        job: &Job,
-        tally: &Tally<'_>,
-        failed: u32,
-        rules: &Rules,
-        now: Timestamp,
-    ) -> Option<Self> {
-        if failed > backoff_limit(job) || restarted_too_often(job, tally) {
-            let message = "Job has reached the specified backoff limit";
-            return Some(Self::failure("BackoffLimitExceeded", message));
-        }
-        if deadline_at(job).is_some_and(|at| at <= now) {
-            let message = "Job was active longer than specified deadline";
-            return Some(Self::failure("DeadlineExceeded", message));
-        }
+    /// `failed`: with the pods that are counted now.
+    /// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-backoff-failure-policy>
+    pub(super) fn too_many_failures(job: &Job, tally: &Tally<'_>, failed: u32) -> Option<Self> {
+        let message = "Job has reached the specified backoff limit";
+        (failed > backoff_limit(job) || restarted_too_often(job, tally))
+            .then(|| Self::failure("BackoffLimitExceeded", message))
+    }
+
+    /// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#job-termination-and-cleanup>
+    pub(super) fn too_long(job: &Job, now: Timestamp) -> Option<Self> {
+        let message = "Job was active longer than specified deadline";
+        deadline_at(job)
+            .is_some_and(|at| at <= now)
+            .then(|| Self::failure("DeadlineExceeded", message))
+    }
+
+    /// A pod that cannot get its image fails the Job, where that is asked for.
+    pub(super) fn no_image(tally: &Tally<'_>, patience: Patience, now: Timestamp) -> Option<Self> {
         let (pod, error) = tally.active.iter().find_map(|pod| {
-            let at = pull_deadline_at(pod, rules)?;
+            let at = pull_deadline_at(pod, patience)?;
             (at <= now).then(|| pull_error(pod)).flatten().map(|error| (pod, error))
         })?;
         let message = format!("Pod {} did not get its image in time: {error}", pod.name());
         Some(Self::failure("ImagePullDeadlineExceeded", message))
+    }
+
+    /// As an Event names the reason.
+    pub(super) fn event_reason(&self) -> &'static str {
+        const REASONS: [&str; 6] = [
+            "BackoffLimitExceeded",
+            "DeadlineExceeded",
+            "FailedIndexes",
+            "ImagePullDeadlineExceeded",
+            "MaxFailedIndexesExceeded",
+            "PodFailurePolicy",
+        ];
+        REASONS.into_iter().find(|reason| *reason == self.reason).unwrap_or("Failed")
     }
 
     pub(super) fn interim(&self) -> &'static str {
@@ -108,12 +124,15 @@ fn restarted_too_often(job: &Job, tally: &Tally<'_>) -> bool {
     policy == RestartPolicy::OnFailure && tally.restarts > 0 && tally.restarts >= limit
 }
 
+/// How long a pod may be without its image; `None`: for ever.
+pub(super) type Patience = Option<Duration>;
+
 /// When a pod that cannot get an image makes its Job fail.
-pub(super) fn pull_deadline_at(pod: &Pod, rules: &Rules) -> Option<Timestamp> {
+pub(super) fn pull_deadline_at(pod: &Pod, patience: Patience) -> Option<Timestamp> {
     pull_error(pod)?;
     let made = pod.metadata.creation_timestamp.as_ref().map(|t| t.0);
     let since = crate::api::pod::start_time(pod).or(made)?;
-    Some(later(since, rules.pull_deadline?))
+    Some(later(since, patience?))
 }
 
 /// What a container of the pod that cannot get its image says.

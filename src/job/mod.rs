@@ -7,25 +7,32 @@
 mod backoff;
 #[cfg(test)]
 mod cases;
+mod claim;
 mod conditions;
+mod failure_policy;
+mod indexes;
 mod manage;
 #[cfg(test)]
 mod properties;
 mod reconcile;
+mod success_policy;
 mod suspend;
 mod tally;
 mod template;
 #[cfg(test)]
 mod testing;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::JobStatus;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use crate::api::event::Note;
 
+pub use claim::adopts;
 pub use reconcile::reconcile;
 
 pub use crate::api::deletion::TRACKING_FINALIZER;
@@ -49,6 +56,19 @@ pub struct Ledger {
     pub failures: u32,
     /// When the last of them finished.
     pub last_failure: Option<Timestamp>,
+    /// The indexes that failed and wait for their next pod, where each has a limit of its own. There
+    /// are no more of them than pods may run at once.
+    pub indexes: BTreeMap<u32, IndexFailures>,
+}
+
+/// How the pods of an index failed so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexFailures {
+    pub failures: u32,
+    /// Those that the pod failure policy ignores. They delay the next pod, and count for nothing else.
+    pub ignored: u32,
+    /// When the last pod finished.
+    pub last: Timestamp,
 }
 
 /// One step of a plan.
@@ -60,6 +80,10 @@ pub enum Action {
     DeletePod { name: String, uncounted: bool },
     /// The pod is counted in this plan's status: take its tracking finalizer off.
     ReleasePod { name: String },
+    /// The pod is the Job's from now on; count it.
+    AdoptPod { name: String, owner: Box<OwnerReference> },
+    /// The pod is not the Job's any more: take the owner with this uid off, and the tracking finalizer.
+    DisownPod { name: String, owner: String },
     /// Tell what happened to the Job.
     Tell(Note),
 }

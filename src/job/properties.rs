@@ -161,7 +161,7 @@ impl World {
                 Action::ReleasePod { name } => {
                     self.named(name).remove_finalizer(TRACKING_FINALIZER)
                 }
-                Action::Tell(_) => {}
+                Action::AdoptPod { .. } | Action::DisownPod { .. } | Action::Tell(_) => {}
             }
         }
     }

@@ -7,29 +7,36 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::{Job, JobStatus, UncountedTerminatedPods};
 use k8s_openapi::api::core::v1::Pod;
 
+use super::claim::claim;
 use super::conditions::{Verdict, pull_deadline_at, whole};
-use super::manage::{CHANGES_MAX, surplus, wanted};
+use super::failure_policy::{Judgement, judge};
+use super::indexes::Indexes;
+use super::manage::{CHANGES_MAX, busy, surplus, wanted};
+use super::success_policy::success;
 use super::tally::Tally;
-use super::{Action, Ledger, Plan, Record, Rules, TRACKING_FINALIZER, suspend, template};
+use super::template::{self, Birth};
+use super::{Action, Ledger, Plan, Record, Rules, TRACKING_FINALIZER, suspend};
 use crate::api::event::Note;
 use crate::api::job::{self, Completion};
 use crate::api::object::Object;
 use crate::api::pod::{is_controlled_by, is_ready};
 
-/// What should happen to the Job now. `pods`: its pods that have not ended or are not counted yet.
+/// What should happen to the Job now. `pods`: its pods that have not ended or are not counted yet, and
+/// the pods of its namespace that nobody controls.
 /// <https://kubernetes.io/docs/concepts/workloads/controllers/job/>
 #[must_use]
 pub fn reconcile(job: &Job, pods: &[&Pod], rules: &Rules, now: Timestamp) -> Plan {
-    let mine: Vec<&Pod> =
-        pods.iter().copied().filter(|pod| is_controlled_by(pod, job.uid())).collect();
-    if job::is_finished(job).is_some() {
-        return Look::new(job, &mine, rules, now).leave();
+    if job::is_managed_elsewhere(job) {
+        return unchanged(job, Vec::new());
     }
+    if job::is_finished(job).is_some() {
+        return leave(job, pods);
+    }
+    let (mine, claims) = claim(job, pods);
     let mut look = Look::new(job, &mine, rules, now);
+    look.actions = claims;
     look.count();
-    let verdict = Verdict::stored(&look.job)
-        .or_else(|| Verdict::failed(&look.job, &look.tally, look.failed, rules, now));
-    let verdict = match verdict {
+    let verdict = match look.verdict() {
         Some(verdict) => {
             look.stop_all(&verdict);
             Some(verdict)
@@ -50,15 +57,36 @@ pub fn reconcile(job: &Job, pods: &[&Pod], rules: &Rules, now: Timestamp) -> Pla
     look.finish(verdict)
 }
 
+/// A Job that is over changes nothing any more; it only holds no pod back.
+fn leave(job: &Job, pods: &[&Pod]) -> Plan {
+    let held = pods
+        .iter()
+        .filter(|pod| is_controlled_by(pod, job.uid()) && pod.has_finalizer(TRACKING_FINALIZER));
+    unchanged(job, held.map(|pod| release(pod)).collect())
+}
+
+fn unchanged(job: &Job, actions: Vec<Action>) -> Plan {
+    let status = job.status.clone().unwrap_or_default();
+    let record = Record { status, ledger: Ledger::of(job) };
+    Plan { actions, record, wake_at: None }
+}
+
+fn release(pod: &Pod) -> Action {
+    Action::ReleasePod { name: pod.name().to_owned() }
+}
+
 /// The numbers while a look goes on.
 struct Look<'a> {
     /// With its start time set.
     job: Job,
     rules: &'a Rules,
     now: Timestamp,
-    pods: &'a [&'a Pod],
     tally: Tally<'a>,
+    /// What became of the indexes, of a Job that has them.
+    indexes: Option<Indexes>,
     ledger: Ledger,
+    /// What the pod failure policy says of a failure that fails the Job.
+    fatal: Option<String>,
     actions: Vec<Action>,
     wake_at: Option<Timestamp>,
     succeeded: u32,
@@ -69,8 +97,8 @@ struct Look<'a> {
 }
 
 impl<'a> Look<'a> {
-    fn new(job: &Job, pods: &'a [&'a Pod], rules: &'a Rules, now: Timestamp) -> Self {
-        let tally = Tally::of(pods);
+    fn new(job: &Job, pods: &[&'a Pod], rules: &'a Rules, now: Timestamp) -> Self {
+        let tally = Tally::of(pods, job::replaces_only_ended(job));
         let mut job = job.clone();
         let suspended = job::is_suspended(&job);
         let status = job.status.get_or_insert_default();
@@ -80,15 +108,16 @@ impl<'a> Look<'a> {
         Self {
             rules,
             now,
-            pods,
+            indexes: Indexes::of(&job),
             ledger: Ledger::of(&job),
+            fatal: None,
             actions: Vec::new(),
             wake_at: None,
             succeeded: job::succeeded(&job),
             failed: job::failed(&job),
             active: tally.active.len(),
             ready: tally.ready(),
-            terminating: tally.terminating,
+            terminating: tally.terminating.len(),
             tally,
             job,
         }
@@ -96,22 +125,96 @@ impl<'a> Look<'a> {
 
     /// Counts what has ended, and lets those pods go in the same transaction.
     fn count(&mut self) {
-        self.succeeded = self.succeeded.saturating_add(amount(self.tally.succeeded.len()));
-        self.failed = self.failed.saturating_add(amount(self.tally.failed.len()));
-        self.ledger.count(&self.tally.succeeded, &self.tally.failed, self.now);
-        let counted = self.tally.succeeded.iter().chain(&self.tally.failed);
-        let released = counted.map(|pod| Action::ReleasePod { name: pod.name().to_owned() });
-        self.actions.extend(released.collect::<Vec<_>>());
+        let (mut won, mut lost) = (self.tally.succeeded.clone(), self.tally.failed.clone());
+        self.actions.extend(won.iter().chain(&lost).map(|pod| release(pod)));
+        // A pod whose index there is not counts for nothing.
+        won.retain(|pod| self.is_counted(pod));
+        lost.retain(|pod| self.is_counted(pod));
+        match &mut self.indexes {
+            None => self.succeeded = self.succeeded.saturating_add(amount(won.len())),
+            Some(indexes) => {
+                for index in won.iter().filter_map(|pod| indexes.index(pod)).collect::<Vec<_>>() {
+                    if !indexes.failed.contains(index) {
+                        indexes.completed.insert(index);
+                    }
+                }
+                self.succeeded = indexes.completed.len();
+            }
+        }
+        lost.iter().for_each(|pod| self.count_failure(pod));
+        let per_index = self.indexes.as_ref().filter(|indexes| indexes.limit.is_some());
+        match per_index {
+            Some(indexes) => {
+                let open = |index: u32| index < indexes.completions && !indexes.is_over(index);
+                self.ledger.indexes.retain(|index, _| open(*index));
+            }
+            None => self.ledger.count(&won, &lost, self.now),
+        }
+    }
+
+    fn is_counted(&self, pod: &Pod) -> bool {
+        self.indexes.as_ref().is_none_or(|indexes| indexes.index(pod).is_some())
+    }
+
+    /// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#handling-pod-and-container-failures>
+    fn count_failure(&mut self, pod: &Pod) {
+        let judgement = judge(&self.job, pod);
+        let ignored = judgement == Judgement::Ignore;
+        if !ignored {
+            self.failed = self.failed.saturating_add(1);
+        }
+        let fails_index = judgement == Judgement::FailIndex;
+        if let Judgement::FailJob { message } = judgement {
+            self.fatal.get_or_insert(message);
+        }
+        let Some(indexes) = &mut self.indexes else { return };
+        let (Some(limit), Some(index)) = (indexes.limit, indexes.index(pod)) else { return };
+        if indexes.is_over(index) {
+            return;
+        }
+        self.ledger.count_index(index, pod, ignored, self.now);
+        let failures = self.ledger.indexes.get(&index).map_or(0, |held| held.failures);
+        if fails_index || (!ignored && failures > limit) {
+            indexes.failed.insert(index);
+        }
+    }
+
+    /// Whether and how the Job ends now, whatever still runs: the first that is met.
+    fn verdict(&self) -> Option<Verdict> {
+        let indexes = self.indexes.as_ref();
+        let fatal = self.fatal.as_ref();
+        Verdict::stored(&self.job)
+            .or_else(|| fatal.map(|message| Verdict::failure("PodFailurePolicy", message)))
+            .or_else(|| Verdict::too_many_failures(&self.job, &self.tally, self.failed))
+            .or_else(|| Verdict::too_long(&self.job, self.now))
+            .or_else(|| indexes?.failure(&self.job))
+            .or_else(|| success(&self.job, indexes?))
+            .or_else(|| Verdict::no_image(&self.tally, self.patience(), self.now))
+    }
+
+    /// How long a pod of this Job may be without its image.
+    fn patience(&self) -> Option<std::time::Duration> {
+        self.rules.pull_deadline
     }
 
     /// Deletes what still runs. Where the Job fails, that counts as failed.
     fn stop_all(&mut self, verdict: &Verdict) {
         let active = std::mem::take(&mut self.tally.active);
+        let leaving: Vec<&Pod> = self.held_while_they_end().collect();
         if !verdict.success {
-            let counted = active.iter().filter(|pod| pod.has_finalizer(TRACKING_FINALIZER)).count();
+            let held = active.iter().filter(|pod| pod.has_finalizer(TRACKING_FINALIZER));
+            let counted = held.chain(&leaving).filter(|pod| self.is_counted(pod)).count();
             self.failed = self.failed.saturating_add(amount(counted));
         }
         active.into_iter().for_each(|pod| self.delete(pod));
+        self.actions.extend(leaving.into_iter().map(release));
+    }
+
+    /// The deleted pods that were not counted, because how they end is awaited.
+    fn held_while_they_end(&self) -> impl Iterator<Item = &'a Pod> {
+        let waits = job::replaces_only_ended(&self.job);
+        let held = move |pod: &&Pod| waits && pod.has_finalizer(TRACKING_FINALIZER);
+        self.tally.terminating.clone().into_iter().filter(held)
     }
 
     fn delete(&mut self, pod: &Pod) {
@@ -125,11 +228,10 @@ impl<'a> Look<'a> {
 
     /// A deleted Job makes and deletes nothing, and holds nothing back.
     fn let_go(&mut self) {
-        for pod in &self.tally.active {
-            if pod.has_finalizer(TRACKING_FINALIZER) {
-                self.actions.push(Action::ReleasePod { name: pod.name().to_owned() });
-            }
-        }
+        let active = self.tally.active.iter().copied();
+        let held = active.filter(|pod| pod.has_finalizer(TRACKING_FINALIZER));
+        let held: Vec<Action> = held.chain(self.held_while_they_end()).map(release).collect();
+        self.actions.extend(held);
     }
 
     /// Makes the pods that are missing, or deletes those that are too many; never both at once.
@@ -139,27 +241,55 @@ impl<'a> Look<'a> {
             return;
         }
         let wanted = wanted(&self.job, self.succeeded, self.active);
-        if self.active > wanted {
-            let surplus = surplus(&self.tally.active, wanted);
+        let surplus = surplus(&self.tally.active, wanted, self.indexes.as_ref());
+        if !surplus.is_empty() {
             surplus.into_iter().for_each(|pod| self.delete(pod));
             return;
         }
-        let missing = (wanted - self.active).min(CHANGES_MAX);
-        if missing == 0 {
+        let only_ended = job::replaces_only_ended(&self.job);
+        let leaving = if only_ended { self.terminating } else { 0 };
+        let missing = wanted.saturating_sub(self.active + leaving).min(CHANGES_MAX);
+        let per_index = self.indexes.as_ref().is_some_and(|indexes| indexes.limit.is_some());
+        let hold = self.ledger.holds_until(self.rules).filter(|until| *until > self.now);
+        match hold {
+            _ if missing == 0 => {}
+            Some(until) if !per_index => self.wake(until),
+            Some(_) | None => self.make(missing, only_ended),
+        }
+    }
+
+    /// Makes so many pods; of an Indexed Job for the lowest indexes, but for those whose back-off lasts.
+    fn make(&mut self, missing: usize, only_ended: bool) {
+        let Some(indexes) = &self.indexes else {
+            (0..missing).for_each(|_| self.create(None));
             return;
+        };
+        let mut taken = busy(&self.tally.active, indexes);
+        if only_ended {
+            taken.extend(busy(&self.tally.terminating, indexes));
         }
-        if let Some(until) = self.ledger.holds_until(self.rules).filter(|until| *until > self.now) {
-            self.wake(until);
-            return;
+        for index in indexes.next(missing, &taken) {
+            let until = self.ledger.index_holds_until(index, self.rules);
+            match until.filter(|until| *until > self.now) {
+                Some(until) => self.wake(until),
+                None => self.create(Some(index)),
+            }
         }
-        for _ in 0..missing {
-            let pod = template::pod(&self.job, self.ledger.pods_created, self.now);
-            self.ledger.pods_created += 1;
-            let message = format!("Created pod: {}", pod.name());
-            self.actions.push(Action::CreatePod(Box::new(pod)));
-            self.actions.push(Action::Tell(Note::normal("SuccessfulCreate", message)));
-            self.active += 1;
-        }
+    }
+
+    fn create(&mut self, index: Option<u32>) {
+        let limited = self.indexes.as_ref().is_some_and(|indexes| indexes.limit.is_some());
+        let failures = index.filter(|_| limited).map(|index| {
+            let held = self.ledger.indexes.remove(&index);
+            held.map_or((0, 0), |held| (held.failures, held.ignored))
+        });
+        let birth = Birth { attempt: self.ledger.pods_created, index, failures };
+        let pod = template::pod(&self.job, birth, self.now);
+        self.ledger.pods_created += 1;
+        let message = format!("Created pod: {}", pod.name());
+        self.actions.push(Action::CreatePod(Box::new(pod)));
+        self.actions.push(Action::Tell(Note::normal("SuccessfulCreate", message)));
+        self.active += 1;
     }
 
     /// A suspended Job says so once its pods were told to stop.
@@ -180,8 +310,8 @@ impl<'a> Look<'a> {
 
     /// The verdict shows at once; the final condition only after the last pod has ended.
     fn finish(mut self, verdict: Option<Verdict>) -> Plan {
-        let mut status = self.job.status.take().unwrap_or_default();
         if let Some(verdict) = verdict {
+            let mut status = self.job.status.take().unwrap_or_default();
             verdict.add_to(&mut status, verdict.interim(), self.now);
             if self.terminating == 0 {
                 verdict.add_to(&mut status, verdict.last(), self.now);
@@ -190,26 +320,19 @@ impl<'a> Look<'a> {
                     status.completion_time = Some(whole(self.now));
                 }
             }
-        } else {
-            self.job.status = Some(status);
-            let deadlines = self.tally.active.iter();
-            let pulls = deadlines.filter_map(|pod| pull_deadline_at(pod, self.rules)).min();
-            let deadline = job::deadline_at(&self.job);
-            pulls.into_iter().chain(deadline).for_each(|at| self.wake(at));
-            status = self.job.status.take().unwrap_or_default();
+            return self.write(status);
         }
+        let patience = self.patience();
+        let pulls =
+            self.tally.active.iter().filter_map(|pod| pull_deadline_at(pod, patience)).min();
+        pulls.into_iter().chain(job::deadline_at(&self.job)).for_each(|at| self.wake(at));
+        let status = self.job.status.take().unwrap_or_default();
         self.write(status)
     }
 
     fn tell_end(&mut self, verdict: &Verdict) {
         if !verdict.success {
-            let reason = match verdict.reason.as_str() {
-                "BackoffLimitExceeded" => "BackoffLimitExceeded",
-                "DeadlineExceeded" => "DeadlineExceeded",
-                "ImagePullDeadlineExceeded" => "ImagePullDeadlineExceeded",
-                _ => "Failed",
-            };
-            let note = Note::warning(reason, verdict.message.clone());
+            let note = Note::warning(verdict.event_reason(), verdict.message.clone());
             self.actions.push(Action::Tell(note));
             return;
         }
@@ -223,7 +346,7 @@ impl<'a> Look<'a> {
     }
 
     fn write(self, status: JobStatus) -> Plan {
-        let status = JobStatus {
+        let mut status = JobStatus {
             active: some(self.active),
             ready: Some(number(self.ready)),
             terminating: Some(number(self.terminating)),
@@ -232,18 +355,11 @@ impl<'a> Look<'a> {
             uncounted_terminated_pods: Some(UncountedTerminatedPods::default()),
             ..status
         };
+        if let Some(indexes) = &self.indexes {
+            indexes.write(&mut status);
+        }
         let record = Record { status, ledger: self.ledger };
         Plan { actions: self.actions, record, wake_at: self.wake_at }
-    }
-
-    /// A Job that is over changes nothing any more; it only holds no pod back.
-    fn leave(mut self) -> Plan {
-        for pod in self.pods.iter().filter(|pod| pod.has_finalizer(TRACKING_FINALIZER)) {
-            self.actions.push(Action::ReleasePod { name: pod.name().to_owned() });
-        }
-        let status = self.job.status.unwrap_or_default();
-        let record = Record { status, ledger: self.ledger };
-        Plan { actions: self.actions, record, wake_at: None }
     }
 
     fn wake(&mut self, at: Timestamp) {

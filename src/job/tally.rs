@@ -15,17 +15,19 @@ pub(super) struct Tally<'a> {
     /// Neither terminal nor deleted.
     pub(super) active: Vec<&'a Pod>,
     /// Deleted, and not terminal yet.
-    pub(super) terminating: usize,
+    pub(super) terminating: Vec<&'a Pod>,
     /// Succeeded, and not counted yet.
     pub(super) succeeded: Vec<&'a Pod>,
-    /// Failed or deleted before they ended, and not counted yet.
+    /// Failed, and not counted yet.
     pub(super) failed: Vec<&'a Pod>,
     /// Restarts of containers in pods that have not ended.
     pub(super) restarts: u32,
 }
 
 impl<'a> Tally<'a> {
-    pub(super) fn of(pods: &[&'a Pod]) -> Self {
+    /// `only_ended`: a pod that is deleted fails only if it ends so, and not already now.
+    /// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-replacement-policy>
+    pub(super) fn of(pods: &[&'a Pod], only_ended: bool) -> Self {
         let mut tally = Self::default();
         for pod in pods {
             let over = is_terminal(pod);
@@ -34,16 +36,20 @@ impl<'a> Tally<'a> {
             }
             match (over, pod.is_deleting()) {
                 (false, false) => tally.active.push(pod),
-                (false, true) => tally.terminating += 1,
+                (false, true) => tally.terminating.push(pod),
                 (true, _) => {}
             }
             if !pod.has_finalizer(TRACKING_FINALIZER) {
                 continue;
             }
-            if phase(pod) == Phase::Succeeded {
-                tally.succeeded.push(pod);
-            } else if phase(pod) == Phase::Failed || pod.is_deleting() {
-                tally.failed.push(pod);
+            let given_up = pod.is_deleting() && !only_ended;
+            match phase(pod) {
+                Phase::Succeeded => tally.succeeded.push(pod),
+                Phase::Failed => tally.failed.push(pod),
+                Phase::Pending | Phase::Running | Phase::Unknown if given_up => {
+                    tally.failed.push(pod);
+                }
+                Phase::Pending | Phase::Running | Phase::Unknown => {}
             }
         }
         tally

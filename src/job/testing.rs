@@ -9,6 +9,8 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 
 use super::TRACKING_FINALIZER;
+use super::indexes::{INDEX, annotation};
+use super::template::{FAILURES, IGNORED};
 
 pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -38,6 +40,29 @@ pub(super) fn job(parallelism: i32, completions: Option<i32>) -> Job {
         }),
         status: None,
     }
+}
+
+/// The same for a Job with indexes.
+pub(super) fn indexed_job(parallelism: i32, completions: i32) -> Job {
+    let mut job = job(parallelism, Some(completions));
+    job.spec.as_mut().unwrap().completion_mode = Some("Indexed".into());
+    job
+}
+
+/// The pod with an index.
+pub(super) fn indexed(mut pod: Pod, index: u32) -> Pod {
+    let annotations = pod.metadata.annotations.get_or_insert_default();
+    annotations.insert(INDEX.to_owned(), index.to_string());
+    pod
+}
+
+pub(super) fn index_of(pod: &Pod) -> u32 {
+    annotation(pod, INDEX).unwrap()
+}
+
+/// How often the pod's index failed before, and how often that was ignored.
+pub(super) fn failures_of(pod: &Pod) -> (Option<u32>, Option<u32>) {
+    (annotation(pod, FAILURES), annotation(pod, IGNORED))
 }
 
 /// A pod of the Job in this phase, not counted yet.
@@ -86,25 +111,32 @@ pub(super) fn restarted(name: &str, restarts: i32) -> Pod {
 }
 
 pub(super) fn failed(name: &str, end: Timestamp) -> Pod {
-    ended(name, "Failed", 1, end)
+    ended(name, 1, end)
 }
 
 pub(super) fn succeeded(name: &str, end: Timestamp) -> Pod {
-    ended(name, "Succeeded", 0, end)
+    ended(name, 0, end)
 }
 
-fn ended(name: &str, phase: &str, exit_code: i32, end: Timestamp) -> Pod {
-    let mut pod = pod(name, phase);
+fn ended(name: &str, exit_code: i32, end: Timestamp) -> Pod {
+    let mut pod = pod(name, "Running");
+    exited(&mut pod, exit_code, end);
+    pod
+}
+
+/// The pod's container ends.
+pub(super) fn exited(pod: &mut Pod, exit_code: i32, end: Timestamp) {
     let terminated = ContainerStateTerminated {
         exit_code,
         finished_at: Some(Time(end)),
         ..ContainerStateTerminated::default()
     };
     let state = ContainerState { terminated: Some(terminated), ..ContainerState::default() };
-    pod.status.as_mut().unwrap().container_statuses = Some(vec![ContainerStatus {
+    let status = pod.status.as_mut().unwrap();
+    status.phase = Some(if exit_code == 0 { "Succeeded" } else { "Failed" }.into());
+    status.container_statuses = Some(vec![ContainerStatus {
         name: "main".into(),
         state: Some(state),
         ..ContainerStatus::default()
     }]);
-    pod
 }

@@ -12,7 +12,7 @@ use kiln::engine::{Clock, Engine, Settings};
 use kiln::runtime::fake::Fake;
 use kiln::server::objects::{self, Propagation, Seed};
 use kiln::store::Store;
-use kiln::{job, pod};
+use kiln::{api, job, pod};
 
 /// How long a condition may take in real time before the test says what it waits for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -84,9 +84,20 @@ impl World {
 
     /// Changes a field of the Job's spec.
     pub(crate) async fn set(&self, field: &str, value: serde_json::Value) {
+        self.change(&[(field, value)]).await;
+    }
+
+    /// Changes how many indexes there are, and how many run at once.
+    pub(crate) async fn scale(&self, to: i32) {
+        self.change(&[("completions", to.into()), ("parallelism", to.into())]).await;
+    }
+
+    async fn change(&self, fields: &[(&str, serde_json::Value)]) {
         loop {
             let mut job = serde_json::to_value(self.job().await.unwrap()).unwrap();
-            job["spec"][field] = value.clone();
+            for (field, value) in fields {
+                job["spec"][field] = value.clone();
+            }
             let job: Job = serde_json::from_value(job).unwrap();
             let mut txn = self.store.txn();
             txn.update(&job);
@@ -99,6 +110,22 @@ impl World {
     pub(crate) async fn delete(&self, propagation: Propagation) {
         let now = self.clock.now();
         objects::delete_job(&self.store, "default", "j", propagation, now).await.unwrap();
+    }
+
+    /// Somebody deletes the pods that have not ended.
+    pub(crate) async fn delete_pods(&self) {
+        for pod in self.pods().await.into_iter().filter(|pod| !api::pod::is_terminal(pod)) {
+            loop {
+                let name = pod.name();
+                let mut pod = self.store.get::<Pod>("default", name).await.unwrap().unwrap();
+                api::deletion::mark_pod(&mut pod, None, self.clock.now());
+                let mut txn = self.store.txn();
+                txn.update(&pod);
+                if txn.commit().await.is_ok() {
+                    break;
+                }
+            }
+        }
     }
 
     /// Gives the pods no more time to end.

@@ -6,8 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::super::testing::{at, deleted, failed, job, pod, ready, succeeded};
 use super::super::{Action, Ledger};
 use super::{
-    COMPLETE, TOO_MANY_FAILED, after, conditions, counts, created, created_pods, deletions, look,
-    many, released, told,
+    COMPLETE, TOO_MANY_FAILED, after, conditions, counts, created, created_pods, deleted_pods,
+    deletions, look, many, released, told,
 };
 
 #[test]
@@ -75,14 +75,7 @@ fn of_pods_that_are_too_many_the_least_advanced_go() {
     let mut pods = vec![ready("ready"), pod("running", "Running"), pod("pending", "Pending")];
     pods.iter_mut().for_each(|p| p.spec.as_mut().unwrap().node_name = Some("n".into()));
     let plan = look(&job(1, Some(5)), &pods, 0);
-    let gone: Vec<&str> = plan
-        .actions
-        .iter()
-        .filter_map(|a| match a {
-            Action::DeletePod { name, .. } => Some(name.as_str()),
-            Action::CreatePod(_) | Action::ReleasePod { .. } | Action::Tell(_) => None,
-        })
-        .collect();
+    let gone = deleted_pods(&plan);
     assert_eq!(gone, ["pending", "running"]);
 }
 

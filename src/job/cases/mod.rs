@@ -7,6 +7,9 @@
 
 mod counting;
 mod ending;
+mod indexed;
+mod limits;
+mod owning;
 mod suspending;
 
 use k8s_openapi::api::batch::v1::Job;
@@ -25,9 +28,8 @@ fn many(n: usize, make: impl Fn(&str) -> Pod) -> Vec<Pod> {
 }
 
 fn created_pods(plan: &Plan) -> Vec<Pod> {
-    let created = plan.actions.iter().filter_map(|action| match action {
-        Action::CreatePod(pod) => Some(*pod.clone()),
-        Action::DeletePod { .. } | Action::ReleasePod { .. } | Action::Tell(_) => None,
+    let created = plan.actions.iter().filter_map(|action| {
+        if let Action::CreatePod(pod) = action { Some(*pod.clone()) } else { None }
     });
     created.collect()
 }
@@ -56,11 +58,18 @@ fn conditions(plan: &Plan) -> Vec<String> {
 }
 
 fn told(plan: &Plan) -> Vec<&'static str> {
-    let tells = plan.actions.iter().filter_map(|a| match a {
-        Action::Tell(note) => Some(note.reason),
-        Action::CreatePod(_) | Action::DeletePod { .. } | Action::ReleasePod { .. } => None,
+    let tells = plan.actions.iter();
+    tells
+        .filter_map(|a| if let Action::Tell(note) = a { Some(note.reason) } else { None })
+        .collect()
+}
+
+/// The names of the pods that are deleted.
+fn deleted_pods(plan: &Plan) -> Vec<&str> {
+    let deleted = plan.actions.iter().filter_map(|action| {
+        if let Action::DeletePod { name, .. } = action { Some(name.as_str()) } else { None }
     });
-    tells.collect()
+    deleted.collect()
 }
 
 /// The Job with what the plan records.

@@ -1,0 +1,90 @@
+//! What a failed pod means for its Job.
+//!
+//! Owns: matching a pod against the rules of the pod failure policy. Must not know: what follows from
+//! a match.
+//! <https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-failure-policy>
+
+use k8s_openapi::api::batch::v1::{
+    Job, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyOnPodConditionsPattern,
+    PodFailurePolicyRule,
+};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+
+use crate::api::object::Object;
+use crate::api::pod::{condition, container_statuses};
+
+/// What is to be done about a failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Judgement {
+    Count,
+    /// The failure counts, and its index is not tried again.
+    FailIndex,
+    FailJob {
+        message: String,
+    },
+    /// The failure does not count.
+    Ignore,
+}
+
+/// The first rule that matches decides; a failure that none matches counts.
+pub(super) fn judge(job: &Job, pod: &Pod) -> Judgement {
+    let policy = job.spec.as_ref().and_then(|spec| spec.pod_failure_policy.as_ref());
+    let rules = policy.map_or(&[][..], |policy| &policy.rules);
+    for (index, rule) in rules.iter().enumerate() {
+        let Some(what) = matched(rule, pod) else { continue };
+        match rule.action.as_str() {
+            "Count" => return Judgement::Count,
+            "Ignore" => return Judgement::Ignore,
+            "FailIndex" => return Judgement::FailIndex,
+            "FailJob" => {
+                let message = format!("{what} matching FailJob rule at index {index}");
+                return Judgement::FailJob { message };
+            }
+            // An action that is not known skips its rule.
+            _ => {}
+        }
+    }
+    Judgement::Count
+}
+
+/// What of the pod the rule is about, if it is about this pod.
+fn matched(rule: &PodFailurePolicyRule, pod: &Pod) -> Option<String> {
+    if let Some(codes) = &rule.on_exit_codes {
+        let (container, code) = exit(codes, pod)?;
+        return Some(format!(
+            "Container {container} for pod {}/{} failed with exit code {code}",
+            pod.namespace(),
+            pod.name()
+        ));
+    }
+    let patterns = rule.on_pod_conditions.as_deref().unwrap_or_default();
+    let kind = patterns.iter().find(|pattern| has(pod, pattern)).map(|pattern| &pattern.type_)?;
+    Some(format!("Pod {}/{} has condition {kind}", pod.namespace(), pod.name()))
+}
+
+/// The first container that ended with such a code. One that did well is never meant.
+fn exit<'a>(
+    wanted: &PodFailurePolicyOnExitCodesRequirement,
+    pod: &'a Pod,
+) -> Option<(&'a str, i32)> {
+    let init = pod.status.iter().flat_map(|status| status.init_container_statuses.iter().flatten());
+    let named = |status: &&ContainerStatus| {
+        wanted.container_name.as_ref().is_none_or(|n| *n == status.name)
+    };
+    container_statuses(pod).iter().chain(init).filter(named).find_map(|status| {
+        let code = status.state.as_ref()?.terminated.as_ref()?.exit_code;
+        let listed = wanted.values.contains(&code);
+        let fits = match wanted.operator.as_str() {
+            "In" => listed,
+            "NotIn" => !listed,
+            // An operator that is not known matches nothing.
+            _ => false,
+        };
+        (code != 0 && fits).then_some((status.name.as_str(), code))
+    })
+}
+
+fn has(pod: &Pod, pattern: &PodFailurePolicyOnPodConditionsPattern) -> bool {
+    let wanted = pattern.status.as_deref().unwrap_or("True");
+    condition(pod, &pattern.type_).is_some_and(|found| found.status == wanted)
+}
