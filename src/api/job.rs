@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::extensions::ttl_after_failed;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::{Job, JobCondition, JobSpec, JobStatus};
 
@@ -136,6 +137,19 @@ pub fn is_finished(job: &Job) -> Option<Finished> {
     }
 }
 
+/// When a Job that is over is to be deleted, if ever: so long after it ended.
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/ttlafterfinished/>
+pub fn expires_at(job: &Job) -> Option<Timestamp> {
+    let own = spec(job).and_then(|s| s.ttl_seconds_after_finished);
+    let own = own.map(|seconds| Duration::from_secs(count(seconds).into()));
+    let (ended, kept) = match is_finished(job)? {
+        Finished::Complete => (true_condition(job, "Complete")?, own),
+        Finished::Failed => (true_condition(job, "Failed")?, ttl_after_failed(job).or(own)),
+    };
+    let ended = ended.last_transition_time.as_ref()?.0;
+    Some(ended.checked_add(kept?).unwrap_or(Timestamp::MAX))
+}
+
 /// Pods that are neither terminal nor deleted.
 pub fn active(job: &Job) -> u32 {
     status(job).and_then(|s| s.active).map_or(0, count)
@@ -187,6 +201,27 @@ mod tests {
         assert_eq!(of(Some(5), Some(3), None), Completion::Count(5));
         assert_eq!(of(Some(0), None, None), Completion::Count(0));
         assert_eq!(of(Some(5), None, Some("Indexed")), Completion::Indexed(5));
+    }
+
+    #[test]
+    fn a_job_expires_so_long_after_its_end() {
+        let ended = |kind: &str, ttl: Option<i32>, failed_ttl: Option<&str>| {
+            let mut job = job(JobSpec { ttl_seconds_after_finished: ttl, ..JobSpec::default() });
+            let condition = serde_json::json!({
+                "type": kind, "status": "True", "lastTransitionTime": "1970-01-01T00:01:40Z",
+            });
+            let condition = serde_json::from_value(condition).unwrap();
+            job.status.get_or_insert_default().conditions = Some(vec![condition]);
+            let text = failed_ttl.map(|text| ("kiln/ttl-seconds-after-failed".into(), text.into()));
+            job.metadata.annotations = Some(text.into_iter().collect());
+            expires_at(&job).map(Timestamp::as_second)
+        };
+        assert_eq!(ended("Complete", Some(60), None), Some(160));
+        assert_eq!(ended("Failed", Some(0), None), Some(100));
+        assert_eq!(ended("Failed", Some(0), Some("3600")), Some(3700));
+        assert_eq!(ended("Failed", None, Some("10")), Some(110));
+        assert_eq!(ended("Complete", None, Some("10")), None);
+        assert_eq!(ended("FailureTarget", Some(60), None), None);
     }
 
     #[test]

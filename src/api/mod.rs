@@ -10,6 +10,7 @@ pub mod deletion;
 pub mod downward;
 pub mod duration;
 pub mod event;
+pub mod extensions;
 mod fields;
 pub mod intervals;
 pub mod job;

@@ -9,7 +9,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// What the engine remembers in annotations is called like this. No user says it.
+/// What the engine remembers in annotations is called like this. A user says nothing under it but what
+/// [`super::extensions`] names.
 pub const ENGINE_PREFIX: &str = "kiln/";
 
 /// The kinds of object that kiln stores.

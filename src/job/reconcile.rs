@@ -8,7 +8,7 @@ use k8s_openapi::api::batch::v1::{Job, JobStatus, UncountedTerminatedPods};
 use k8s_openapi::api::core::v1::Pod;
 
 use super::claim::claim;
-use super::conditions::{Verdict, pull_deadline_at, whole};
+use super::conditions::{Patience, Verdict, pull_deadline_at, whole};
 use super::failure_policy::{Judgement, judge};
 use super::indexes::Indexes;
 use super::manage::{CHANGES_MAX, busy, surplus, wanted};
@@ -17,6 +17,7 @@ use super::tally::Tally;
 use super::template::{self, Birth};
 use super::{Action, Ledger, Plan, Record, Rules, TRACKING_FINALIZER, suspend};
 use crate::api::event::Note;
+use crate::api::extensions::pull_deadline;
 use crate::api::job::{self, Completion};
 use crate::api::object::Object;
 use crate::api::pod::{is_controlled_by, is_ready};
@@ -193,8 +194,8 @@ impl<'a> Look<'a> {
     }
 
     /// How long a pod of this Job may be without its image.
-    fn patience(&self) -> Option<std::time::Duration> {
-        self.rules.pull_deadline
+    fn patience(&self) -> Patience {
+        pull_deadline(&self.job, self.rules.pull_deadline)
     }
 
     /// Deletes what still runs. Where the Job fails, that counts as failed.

@@ -11,8 +11,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::api::deletion::{FOREGROUND_FINALIZER, TRACKING_FINALIZER, mark_job, mark_pod};
+use crate::api::extensions::is_engines;
 use crate::api::manifest::Refusal;
-use crate::api::object::{ENGINE_PREFIX, Object};
+use crate::api::object::Object;
 use crate::api::pod::{is_controlled_by, is_terminal};
 use crate::api::validation::{FieldError, summary, validate};
 use crate::api::{defaults, names};
@@ -105,7 +106,7 @@ fn wished(meta: ObjectMeta, seed: &Seed, now: Timestamp) -> ObjectMeta {
     let generate_name = given(meta.generate_name);
     let generated = || generate_name.as_deref().map(|base| names::generated(base, seed.suffix));
     let annotations = meta.annotations.map(|mut annotations| {
-        annotations.retain(|key, _| !key.starts_with(ENGINE_PREFIX));
+        annotations.retain(|key, _| !is_engines(key));
         annotations
     });
     ObjectMeta {

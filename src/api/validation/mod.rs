@@ -20,6 +20,7 @@ pub use selector::selects;
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 
 use super::defaults::GENERATED_LABELS;
+use super::extensions;
 use super::object::Object;
 use super::path::Path;
 
@@ -182,7 +183,13 @@ impl Found {
         let labels = job.metadata.labels.iter().flatten();
         let own = labels.filter(|(key, _)| !GENERATED_LABELS.contains(&key.as_str()));
         self.labels(&path.field("labels"), own);
-        self.annotations(&path.field("annotations"), job.metadata.annotations.as_ref());
+        let annotations = path.field("annotations");
+        self.annotations(&annotations, job.metadata.annotations.as_ref());
+        for (key, value) in job.metadata.annotations.iter().flatten() {
+            if let Some(detail) = extensions::refusal(key, value) {
+                self.invalid(&annotations.key(key), quoted(value), detail);
+            }
+        }
     }
 
     fn spec(&mut self, job: &Job, spec: &JobSpec) {
@@ -343,6 +350,17 @@ mod tests {
             assert!(found.iter().any(|text| text.starts_with(expected)), "{found:?}");
         }
         assert_eq!(refused_job("{name: a.b, namespace: c-d, generateName: e-}"), [""; 0]);
+    }
+
+    #[test]
+    fn an_annotation_of_kiln_that_cannot_be_read_is_refused() {
+        assert_eq!(
+            refused_job("{name: pi, annotations: {kiln/pull-deadline: soon}}"),
+            ["metadata.annotations[kiln/pull-deadline]: Invalid value: \"soon\": must be a \
+              duration such as 90s, 5m or 1h30m, or \"never\""]
+        );
+        let legal = "{kiln/pull-deadline: never, kiln/ttl-seconds-after-failed: '60'}";
+        assert_eq!(refused_job(&format!("{{name: pi, annotations: {legal}}}")), [""; 0]);
     }
 
     #[test]
