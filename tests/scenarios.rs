@@ -2,10 +2,11 @@
 //!
 //! `job FIELD=VALUE...`, `set FIELD=VALUE`, `scale N` (completions and parallelism), `exit CODE
 //! [first|again|INDEX]` (of a container that runs for the first time, or not, or in the pod of that
-//! index), `delete-pods`, `advance 10s`, `restart`, `crash`, `image missing|back`, `stubborn` (containers
+//! index), `delete-pods`, `annotate NAME=VALUE` (the Job that is made next), `strip owners|labels` (of
+//! the pods that run), `advance 10s`, `restart`, `crash`, `image missing|back`, `stubborn` (containers
 //! do not stop when they are asked to), `delete [background|orphan]`, `kill`, and `await`: `active=
 //! succeeded= failed= running= pods= terminating= uncounted= restarts= condition= reason= waiting=
-//! phase= status= completed= failedIndexes= job=gone`, or `gone`. `KILN_SCENARIO=case_33` plays those that are called like it.
+//! phase= status= completed= failedIndexes= owned= job=gone`, `gone`, or `untouched`. `KILN_SCENARIO=case_33` plays those that are called like it.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod world;
@@ -73,6 +74,11 @@ async fn step(world: &mut World, line: &str, place: &str) {
             let (name, value) = rest.split_once('=').unwrap();
             world.set(name, read(value)).await;
         }
+        "annotate" => {
+            let (name, value) = rest.split_once('=').unwrap();
+            world.annotations.push((name.to_owned(), value.to_owned()));
+        }
+        "strip" => strip(world, rest).await,
         "scale" => world.scale(rest.parse().unwrap()).await,
         "delete-pods" => world.delete_pods().await,
         "exit" => exit(world, rest, place).await,
@@ -135,6 +141,26 @@ async fn submit(world: &World, fields: &str) {
     world.submit(Value::Object(spec), &policy).await;
 }
 
+/// Takes the owners, or the labels, off the pods that have not ended.
+async fn strip(world: &World, what: &str) {
+    let pods = world.pods().await.into_iter().filter(|pod| !api::pod::is_terminal(pod));
+    for pod in pods {
+        loop {
+            let found = world.store.get::<Pod>(pod.namespace(), pod.name()).await.unwrap();
+            let mut pod = found.unwrap();
+            match what {
+                "owners" => pod.metadata.owner_references = None,
+                _ => pod.metadata.labels = None,
+            }
+            let mut txn = world.store.txn();
+            txn.update(&pod);
+            if txn.commit().await.is_ok() {
+                break;
+            }
+        }
+    }
+}
+
 /// A value of a Job's spec: JSON without spaces, or a word.
 fn read(value: &str) -> Value {
     serde_json::from_str(value).unwrap_or_else(|_| value.into())
@@ -144,6 +170,9 @@ async fn holds(world: &World, expected: &str) -> bool {
     let job = world.job().await;
     if expected == "gone" {
         return job.is_none() && world.pods().await.is_empty();
+    }
+    if expected == "untouched" {
+        return job.is_some_and(|job| job.status.is_none()) && world.pods().await.is_empty();
     }
     let (name, value) = expected.split_once('=').unwrap();
     let is_gone = job.is_none();
@@ -158,6 +187,7 @@ async fn holds(world: &World, expected: &str) -> bool {
             let held = |pod: &&_| Object::has_finalizer(*pod, kiln::job::TRACKING_FINALIZER);
             number(pods.iter().filter(held).count())
         }
+        "owned" => number(pods.iter().filter(|p| api::pod::is_controlled_by(p, job.uid())).count()),
         "phase" => pods.iter().any(|pod| api::pod::phase(pod).as_str() == value),
         "status" => api::columns::job_row(&job, world.clock.now())[1] == value,
         "active" => count(api::job::active(&job)),

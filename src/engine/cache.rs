@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::{Notify, watch};
@@ -14,11 +15,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::Shared;
-use super::queue::Queue;
-use crate::api::job::is_finished;
+use super::queue::{Queue, Timers};
+use crate::api::job::{expires_at, is_finished, is_managed_elsewhere};
 use crate::api::object::{Key, Kind, Object};
-use crate::api::pod::is_terminal;
-use crate::job::TRACKING_FINALIZER;
+use crate::api::pod::{controller, is_terminal};
+use crate::job::{TRACKING_FINALIZER, adopts};
 use crate::store::{self, Change, Revision};
 
 /// How long to wait before the store is asked again after it failed.
@@ -34,6 +35,8 @@ pub(super) struct Cache {
     pub(super) pods_due: Notify,
     /// Some Job is gone, and its pods may not be.
     pub(super) orphans_due: Notify,
+    /// Some Job is to be deleted at another time than was known.
+    pub(super) expiries_due: Notify,
 }
 
 #[derive(Debug)]
@@ -44,6 +47,8 @@ struct State {
     pods: BTreeMap<String, Entry>,
     /// The uids of a Job's pods, by the Job's uid.
     of_job: BTreeMap<String, BTreeSet<String>>,
+    /// The uids of pods that nobody controls, by namespace: a Job may adopt them.
+    of_nobody: BTreeMap<String, BTreeSet<String>>,
     /// Up to where each kind was followed.
     seen: BTreeMap<Kind, u64>,
     queue: Queue<Key>,
@@ -51,6 +56,8 @@ struct State {
     born: VecDeque<String>,
     /// Jobs that are gone: namespace and uid.
     orphaned: VecDeque<(String, String)>,
+    /// Jobs that are over, and when they are to be deleted. A Job that is to stay is not held at all.
+    expiries: Timers<Key>,
 }
 
 #[derive(Debug)]
@@ -71,14 +78,17 @@ impl Cache {
                 jobs: BTreeMap::new(),
                 pods: BTreeMap::new(),
                 of_job: BTreeMap::new(),
+                of_nobody: BTreeMap::new(),
                 seen: BTreeMap::new(),
                 queue: Queue::new(),
                 born: VecDeque::new(),
                 orphaned: VecDeque::new(),
+                expiries: Timers::new(),
             }),
             jobs_due: Notify::new(),
             pods_due: Notify::new(),
             orphans_due: Notify::new(),
+            expiries_due: Notify::new(),
         }
     }
 
@@ -91,11 +101,13 @@ impl Cache {
         work(&mut self.state().queue)
     }
 
-    /// A Job and those of its pods that are not finished, or not counted yet, by creation.
+    /// A Job, and those of its pods and of nobody's that are not finished, or not counted yet.
     pub(super) fn job(&self, key: &Key) -> Option<(Arc<Job>, Vec<Arc<Pod>>)> {
         let state = self.state();
         let job = state.jobs.get(key)?;
-        let uids = state.of_job.get(job.uid()).into_iter().flatten();
+        let own = state.of_job.get(job.uid()).into_iter().flatten();
+        let free = state.of_nobody.get(job.namespace()).into_iter().flatten();
+        let uids = own.chain(free);
         let pods = uids.filter_map(|uid| state.pods.get(uid)).map(|entry| Arc::clone(&entry.pod));
         Some((Arc::clone(job), pods.filter(|pod| concerns_its_job(pod)).collect()))
     }
@@ -151,6 +163,21 @@ impl Cache {
         state.filled.then(|| state.pods.keys().cloned().collect())
     }
 
+    /// A Job whose time has come to be deleted.
+    pub(super) fn next_expired(&self, now: Timestamp) -> Option<Key> {
+        self.state().expiries.pop(now)
+    }
+
+    /// When the first Job is to be deleted.
+    pub(super) fn next_expiry(&self) -> Option<Timestamp> {
+        self.state().expiries.next()
+    }
+
+    /// Comes back to a Job at this time.
+    pub(super) fn expires(&self, key: &Key, at: Timestamp) {
+        self.state().expiries.set(key, Some(at));
+    }
+
     pub(super) fn next_orphaned(&self) -> Option<(String, String)> {
         self.state().orphaned.pop_front()
     }
@@ -181,7 +208,13 @@ impl Cache {
         if state.jobs.get(&key).is_some_and(|held| revision(&**held) >= revision(&job)) {
             return;
         }
-        if is_finished(&job).is_some() && !job.is_deleting() {
+        let expiry = expires_at(&job).filter(|_| !job.is_deleting());
+        state.expiries.set(&key, expiry);
+        if expiry.is_some() {
+            self.expiries_due.notify_one();
+        }
+        let idle = is_finished(&job).is_some() || is_managed_elsewhere(&job);
+        if idle && !job.is_deleting() {
             state.jobs.remove(&key);
             return;
         }
@@ -193,8 +226,16 @@ impl Cache {
     fn put_pod(&self, state: &mut State, pod: Pod) {
         let uid = pod.uid().to_owned();
         let pod = Arc::new(pod);
+        let held = state.pods.get(&uid).map(|entry| Arc::clone(&entry.pod));
+        if held.as_ref().is_some_and(|held| revision(&**held) >= revision(&*pod)) {
+            return;
+        }
+        if let Some(held) = held.filter(|held| owner(held) != owner(&pod)) {
+            state.unfile(&held);
+            state.file(&pod);
+            self.wake_owner(state, &held);
+        }
         match state.pods.get_mut(&uid) {
-            Some(entry) if revision(&*entry.pod) >= revision(&*pod) => return,
             Some(entry) => {
                 entry.pod = Arc::clone(&pod);
                 if let Some(worker) = &entry.worker {
@@ -204,9 +245,7 @@ impl Cache {
                 }
             }
             None if is_held(&pod) => {
-                if let Some(owner) = owner(&pod) {
-                    state.of_job.entry(owner.uid.clone()).or_default().insert(uid.clone());
-                }
+                state.file(&pod);
                 state.pods.insert(uid.clone(), Entry { pod: Arc::clone(&pod), worker: None });
             }
             None => {}
@@ -220,7 +259,7 @@ impl Cache {
     }
 
     fn wake_owner(&self, state: &mut State, pod: &Pod) {
-        let Some(owner) = owner(pod) else { return };
+        let Some(owner) = owner(pod) else { return self.wake_adopters(state, pod) };
         let key = Key::new(Kind::Job, pod.namespace(), owner.name.as_str());
         if state.jobs.get(&key).is_some_and(|job| job.uid() == owner.uid) {
             state.queue.wake(&key);
@@ -228,7 +267,21 @@ impl Cache {
         }
     }
 
+    /// Any Job that selects the pod may make it its own.
+    fn wake_adopters(&self, state: &mut State, pod: &Pod) {
+        let first = Key::new(Kind::Job, pod.namespace(), "");
+        let near = state.jobs.range(first..);
+        let near = near.take_while(|(key, _)| key.namespace == pod.namespace());
+        let adopters: Vec<Key> =
+            near.filter(|(_, job)| adopts(job, pod)).map(|(key, _)| key.clone()).collect();
+        for key in adopters {
+            state.queue.wake(&key);
+            self.jobs_due.notify_one();
+        }
+    }
+
     fn delete_job(&self, state: &mut State, key: &Key, job: Option<&Job>) {
+        state.expiries.set(key, None);
         let held = state.jobs.remove(key);
         let Some(uid) = job.or(held.as_deref()).map(|job| job.uid().to_owned()) else { return };
         state.orphaned.push_back((key.namespace.clone(), uid));
@@ -270,6 +323,8 @@ impl Cache {
         let job_uids: BTreeSet<String> = jobs.0.iter().map(|job| job.uid().to_owned()).collect();
         let pod_uids: BTreeSet<String> = pods.0.iter().map(|pod| pod.uid().to_owned()).collect();
         state.jobs.retain(|_, job| job_uids.contains(job.uid()));
+        let job_keys: BTreeSet<Key> = jobs.0.iter().map(Object::key).collect();
+        state.expiries.retain(|key| job_keys.contains(key));
         let gone: Vec<String> =
             state.pods.keys().filter(|uid| !pod_uids.contains(*uid)).cloned().collect();
         gone.iter().for_each(|uid| state.forget(uid));
@@ -299,11 +354,28 @@ impl State {
         if let Some(worker) = &entry.worker {
             worker.send_replace(None);
         }
-        let Some(owner) = owner(&entry.pod) else { return };
-        if let Some(pods) = self.of_job.get_mut(&owner.uid) {
-            pods.remove(uid);
-            if pods.is_empty() {
-                self.of_job.remove(&owner.uid);
+        self.unfile(&entry.pod);
+    }
+
+    /// Notes whose the pod is.
+    fn file(&mut self, pod: &Pod) {
+        let uids = match (owner(pod), controller(pod)) {
+            (Some(owner), _) => self.of_job.entry(owner.uid.clone()).or_default(),
+            (None, None) => self.of_nobody.entry(pod.namespace().to_owned()).or_default(),
+            (None, Some(_)) => return,
+        };
+        uids.insert(pod.uid().to_owned());
+    }
+
+    fn unfile(&mut self, pod: &Pod) {
+        let (all, of) = match owner(pod) {
+            Some(owner) => (&mut self.of_job, owner.uid.as_str()),
+            None => (&mut self.of_nobody, pod.namespace()),
+        };
+        if let Some(uids) = all.get_mut(of) {
+            uids.remove(pod.uid());
+            if uids.is_empty() {
+                all.remove(of);
             }
         }
     }

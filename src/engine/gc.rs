@@ -1,6 +1,6 @@
 //! What goes when something else is gone.
 //!
-//! Owns: the pods of Jobs that were deleted, leftovers on the host, Events past their time. Must not
+//! Owns: the pods of Jobs that were deleted, Jobs that were over for long enough, leftovers on the host, Events past their time. Must not
 //! know: why a Job was deleted.
 
 use std::sync::Arc;
@@ -9,12 +9,13 @@ use std::time::Duration;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::Shared;
 use super::clock::later;
-use crate::api::deletion::{FOREGROUND_FINALIZER, mark_pod};
-use crate::api::object::Object;
+use crate::api::deletion::{FOREGROUND_FINALIZER, mark_job, mark_pod};
+use crate::api::job::expires_at;
+use crate::api::object::{Key, Object};
 use crate::api::pod::is_controlled_by;
 use crate::job::TRACKING_FINALIZER;
 use crate::store;
@@ -44,6 +45,57 @@ pub(super) async fn run_orphans(shared: Arc<Shared>, stop: CancellationToken) {
             () = shared.cache.orphans_due.notified() => {}
         }
     }
+}
+
+/// Deletes the Jobs that were over for as long as they are to be kept.
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/ttlafterfinished/>
+pub(super) async fn run_expiries(shared: Arc<Shared>, stop: CancellationToken) {
+    loop {
+        let now = shared.clock.now();
+        while let Some(key) = shared.cache.next_expired(now) {
+            match expire(&shared, &key).await {
+                Ok(()) => {}
+                // Whatever changed the Job sets its timer anew.
+                Err(error @ store::Error::Conflict { .. }) => {
+                    debug!(%error, %key, "somebody else was faster");
+                    shared.cache.expires(&key, later(now, RETRY));
+                }
+                Err(error) => {
+                    warn!(%error, %key, "cannot delete a Job that is over for long enough");
+                    shared.cache.expires(&key, later(now, RETRY));
+                }
+            }
+        }
+        let next = shared.cache.next_expiry();
+        // All branches are cancel-safe: none takes anything.
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = shared.cache.expiries_due.notified() => {}
+            () = shared.clock.sleep_until(next) => {}
+        }
+    }
+}
+
+/// Reads the Job again before it deletes it: the time may have been changed.
+async fn expire(shared: &Shared, key: &Key) -> Result<(), store::Error> {
+    let Some(mut job) = shared.store.get::<Job>(&key.namespace, &key.name).await? else {
+        return Ok(());
+    };
+    let now = shared.clock.now();
+    match expires_at(&job) {
+        Some(at) if at > now => {
+            shared.cache.expires(key, at);
+            return Ok(());
+        }
+        Some(_) if !job.is_deleting() => {}
+        Some(_) | None => return Ok(()),
+    }
+    mark_job(&mut job, now);
+    job.metadata.finalizers.get_or_insert_default().push(FOREGROUND_FINALIZER.to_owned());
+    let mut txn = shared.store.txn();
+    txn.update(&job);
+    txn.commit().await.map(drop)
 }
 
 /// A Job that is deleted in the foreground goes after its pods.

@@ -134,6 +134,7 @@ impl Engine {
         pods.run(|stop| pods::run(Arc::clone(&shared), stop));
         control.run(|stop| jobs::run(Arc::clone(&shared), stop));
         control.run(|stop| gc::run_orphans(Arc::clone(&shared), stop));
+        control.run(|stop| gc::run_expiries(Arc::clone(&shared), stop));
         control.run(|stop| gc::run_sweeps(Arc::clone(&shared), stop));
         Self { control, pods, watches, shared }
     }

@@ -15,7 +15,50 @@ pub(super) struct Queue<K> {
     waiting: BTreeSet<K>,
     /// Being worked on; true when woken since.
     busy: BTreeMap<K, bool>,
-    timers: BTreeMap<K, Timestamp>,
+    timers: Timers<K>,
+}
+
+/// Keys and when each of them is due.
+#[derive(Debug)]
+pub(super) struct Timers<K> {
+    due: BTreeSet<(Timestamp, K)>,
+    /// The same by key.
+    times: BTreeMap<K, Timestamp>,
+}
+
+impl<K: Ord + Clone> Timers<K> {
+    pub(super) fn new() -> Self {
+        Self { due: BTreeSet::new(), times: BTreeMap::new() }
+    }
+
+    /// Sets the key's only timer, or takes it off.
+    pub(super) fn set(&mut self, key: &K, at: Option<Timestamp>) {
+        if let Some(before) = self.times.remove(key) {
+            self.due.remove(&(before, key.clone()));
+        }
+        if let Some(at) = at {
+            self.times.insert(key.clone(), at);
+            self.due.insert((at, key.clone()));
+        }
+    }
+
+    /// A key whose time has come; its timer is off.
+    pub(super) fn pop(&mut self, now: Timestamp) -> Option<K> {
+        let (_, key) = self.due.first().filter(|(at, _)| *at <= now)?.clone();
+        self.set(&key, None);
+        Some(key)
+    }
+
+    /// When the first key is due.
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// Takes off the timers of all other keys.
+    pub(super) fn retain(&mut self, keep: impl Fn(&K) -> bool) {
+        self.due.retain(|(_, key)| keep(key));
+        self.times.retain(|key, _| keep(key));
+    }
 }
 
 impl<K: Ord + Clone> Queue<K> {
@@ -24,7 +67,7 @@ impl<K: Ord + Clone> Queue<K> {
             ready: VecDeque::new(),
             waiting: BTreeSet::new(),
             busy: BTreeMap::new(),
-            timers: BTreeMap::new(),
+            timers: Timers::new(),
         }
     }
 
@@ -41,15 +84,15 @@ impl<K: Ord + Clone> Queue<K> {
     pub(super) fn pop(&mut self) -> Option<K> {
         let key = self.ready.pop_front()?;
         self.waiting.remove(&key);
-        self.timers.remove(&key);
+        self.timers.set(&key, None);
         self.busy.insert(key.clone(), false);
         Some(key)
     }
 
     /// The look has ended; the next one is due at `again` at the latest.
     pub(super) fn done(&mut self, key: &K, again: Option<Timestamp>) {
-        if let Some(at) = again {
-            self.timers.insert(key.clone(), at);
+        if again.is_some() {
+            self.timers.set(key, again);
         }
         if self.busy.remove(key) == Some(true) {
             self.wake(key);
@@ -58,17 +101,14 @@ impl<K: Ord + Clone> Queue<K> {
 
     /// Wakes the keys whose time has come.
     pub(super) fn tick(&mut self, now: Timestamp) {
-        let due: Vec<K> =
-            self.timers.iter().filter(|(_, at)| **at <= now).map(|(key, _)| key.clone()).collect();
-        for key in due {
-            self.timers.remove(&key);
+        while let Some(key) = self.timers.pop(now) {
             self.wake(&key);
         }
     }
 
     /// When to call [`Queue::tick`] next.
     pub(super) fn next_tick(&self) -> Option<Timestamp> {
-        self.timers.values().min().copied()
+        self.timers.next()
     }
 }
 

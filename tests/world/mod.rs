@@ -1,5 +1,6 @@
 //! An engine on a store in memory, a host that exists only in memory, and a clock that is told.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) clock: Clock,
     pub(crate) host: Arc<Fake>,
+    /// The annotations of a Job that is submitted.
+    pub(crate) annotations: Vec<(String, String)>,
     engine: Option<Engine>,
 }
 
@@ -32,6 +35,7 @@ impl World {
             store: Store::in_memory().unwrap(),
             clock,
             host: Arc::new(Fake::new(move || tells.now())),
+            annotations: Vec::new(),
             engine: None,
         };
         world.start();
@@ -73,8 +77,9 @@ impl World {
             "restartPolicy": restart_policy,
             "containers": [{"name": "main", "image": "busybox:1"}],
         }});
+        let annotations: BTreeMap<_, _> = self.annotations.iter().cloned().collect();
         let wish: Job = serde_json::from_value(serde_json::json!({
-            "metadata": {"name": "j", "namespace": "default"},
+            "metadata": {"name": "j", "namespace": "default", "annotations": annotations},
             "spec": spec,
         }))
         .unwrap();
