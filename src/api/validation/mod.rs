@@ -12,10 +12,12 @@ mod policies;
 mod scheduling;
 mod security;
 mod selector;
+mod update;
 
 use std::fmt;
 
 pub use selector::selects;
+pub use update::validate_update;
 
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 
