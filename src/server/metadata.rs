@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use super::api::Call;
 use super::objects::Seed;
 use super::status::Error;
+use crate::api::extensions::is_engines;
 use crate::api::names;
-use crate::api::object::ENGINE_PREFIX;
 
 /// Makes sure that the object is of the kind that the path says; one that does not say is.
 pub(super) fn expect_kind(call: &Call<'_>, value: &mut Value) -> Result<(), Error> {
@@ -84,7 +84,7 @@ pub(super) fn create(
         meta.insert("name".to_owned(), names::generated(&base, seed.suffix).into());
     }
     if let Some(Value::Object(annotations)) = meta.get_mut("annotations") {
-        annotations.retain(|key, _| !key.starts_with(ENGINE_PREFIX));
+        annotations.retain(|key, _| !is_engines(key));
     }
     meta.insert("uid".to_owned(), names::uuid(seed.uid).into());
     meta.remove("generation");
@@ -123,11 +123,11 @@ fn keep_the_engines(meta: &mut Map<String, Value>, old: &Map<String, Value>) {
         .and_then(Value::as_object)
         .into_iter()
         .flatten()
-        .filter(|(key, _)| key.starts_with(ENGINE_PREFIX))
+        .filter(|(key, _)| is_engines(key))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
     if let Some(Value::Object(annotations)) = meta.get_mut("annotations") {
-        annotations.retain(|key, _| !key.starts_with(ENGINE_PREFIX));
+        annotations.retain(|key, _| !is_engines(key));
     }
     if remembered.is_empty() {
         return;

@@ -192,9 +192,10 @@ impl From<&FieldError> for Cause {
             Problem::Required(_) => "FieldValueRequired",
             Problem::Invalid { .. } => "FieldValueInvalid",
             Problem::Unsupported { .. } => "FieldValueNotSupported",
-            Problem::Duplicate { .. } => "FieldValueDuplicate",
+            Problem::Duplicate { .. } | Problem::DuplicateNumber { .. } => "FieldValueDuplicate",
             Problem::Forbidden(_) => "FieldValueForbidden",
             Problem::TooLong { .. } => "FieldValueTooLong",
+            Problem::TooMany { .. } => "FieldValueTooMany",
         };
         Self { reason, message: error.problem.to_string(), field: error.path.to_string() }
     }

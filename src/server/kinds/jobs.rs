@@ -3,13 +3,13 @@
 //! Owns: what of a Job can be changed. Must not know: what the engine makes of it.
 //! <https://kubernetes.io/docs/concepts/workloads/controllers/job/>
 
-use k8s_openapi::api::batch::v1::{Job, JobSpec};
+use k8s_openapi::api::batch::v1::Job;
 use serde_json::Value;
 
-use super::{Causes, immutable, stored};
+use super::{Causes, stored};
 use crate::api::defaults;
 use crate::api::object::Object;
-use crate::api::validation::validate;
+use crate::api::validation::{validate, validate_update};
 
 pub(super) fn create(mut job: Job) -> Result<Value, Causes> {
     job.status = None;
@@ -22,29 +22,5 @@ pub(super) fn create(mut job: Job) -> Result<Value, Causes> {
 pub(super) fn update(mut job: Job, old: &Job) -> Result<Value, Causes> {
     job.status.clone_from(&old.status);
     defaults::apply(&mut job, old.uid());
-    let none = JobSpec::default();
-    let (new_spec, old_spec) =
-        (job.spec.as_ref().unwrap_or(&none), old.spec.as_ref().unwrap_or(&none));
-    let mut wrong = Vec::new();
-    if new_spec.completions != old_spec.completions {
-        wrong.push(immutable("spec.completions", &new_spec.completions));
-    }
-    if new_spec.selector != old_spec.selector {
-        wrong.push(immutable("spec.selector", &new_spec.selector));
-    }
-    if new_spec.template != old_spec.template {
-        wrong.push(immutable("spec.template", &new_spec.template));
-    }
-    if new_spec.completion_mode != old_spec.completion_mode {
-        wrong.push(immutable("spec.completionMode", &new_spec.completion_mode));
-    }
-    if new_spec.manual_selector != old_spec.manual_selector {
-        wrong.push(immutable("spec.manualSelector", &new_spec.manual_selector));
-    }
-    let refused = stored(&job, &validate(&job));
-    if wrong.is_empty() {
-        return refused;
-    }
-    wrong.extend(refused.err().into_iter().flatten());
-    Err(wrong)
+    stored(&job, &validate_update(old, &job))
 }
