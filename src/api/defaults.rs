@@ -87,7 +87,8 @@ fn fill_pod(pod: &mut PodSpec) {
     pod.scheduler_name.get_or_insert_with(|| "default-scheduler".to_owned());
     pod.security_context.get_or_insert_default();
     pod.termination_grace_period_seconds.get_or_insert(30);
-    pod.containers.iter_mut().for_each(fill_container);
+    let init = pod.init_containers.iter_mut().flatten();
+    init.chain(&mut pod.containers).for_each(fill_container);
 }
 
 fn fill_container(container: &mut Container) {

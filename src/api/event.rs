@@ -33,4 +33,11 @@ impl Note {
         self.field_path = Some(format!("spec.containers{{{container}}}"));
         self
     }
+
+    /// Says which init container is meant.
+    #[must_use]
+    pub fn about_init(mut self, container: &str) -> Self {
+        self.field_path = Some(format!("spec.initContainers{{{container}}}"));
+        self
+    }
 }

@@ -33,6 +33,7 @@ const PLACES: &Places = &[
     ("spec.successPolicy.rules[*]", &SUCCESS_RULE),
     ("spec.template.spec.containers[*]", &CONTAINER),
     ("spec.template.spec.containers[*].securityContext", &SECURITY),
+    ("spec.template.spec.initContainers[*]", &INIT_CONTAINER),
     ("metadata", &META),
 ];
 
@@ -218,7 +219,7 @@ static TEMPLATE: Schema =
 static POD_SPEC: Schema = Schema {
     fields: &[
         take("containers", List(&Object(&CONTAINER))),
-        not_yet("initContainers"),
+        take("initContainers", List(&Object(&INIT_CONTAINER))),
         not_yet("ephemeralContainers"),
         take("restartPolicy", Text),
         take("terminationGracePeriodSeconds", Int64),
@@ -287,20 +288,30 @@ static POD_SECURITY: Schema = Schema {
 static SECCOMP: Schema =
     Schema { fields: &[except("type", Text, &["Localhost"]), not_yet("localhostProfile")] };
 
-static CONTAINER: Schema = Schema {
-    fields: &[
+static CONTAINER: Schema = Schema { fields: &CONTAINER_FIELDS };
+static CONTAINER_FIELDS: [Field; 25] = container(Rule::NotYet);
+
+static INIT_CONTAINER: Schema = Schema { fields: &INIT_CONTAINER_FIELDS };
+static INIT_CONTAINER_FIELDS: [Field; 25] = container(Rule::Only(Text, &["Always"]));
+
+const ENVS: &Type = &Object(&ENV);
+const PORTS: &Type = &Object(&PORT);
+
+/// The fields of a container; the policy of its own makes an init container a sidecar.
+const fn container(restart_policy: Rule) -> [Field; 25] {
+    [
         take("name", Text),
         take("image", Text),
         take("imagePullPolicy", Text),
         take("command", List(&Text)),
         take("args", List(&Text)),
         take("workingDir", Text),
-        take("env", List(&Object(&ENV))),
+        take("env", List(ENVS)),
         not_yet("envFrom"),
-        take("ports", List(&Object(&PORT))),
+        take("ports", List(PORTS)),
         take("resources", Object(&REQUIREMENTS)),
         not_yet("resizePolicy"),
-        not_yet("restartPolicy"),
+        Field { name: "restartPolicy", rule: restart_policy },
         not_yet("restartPolicyRules"),
         take("securityContext", Object(&SECURITY)),
         not_yet_unless_empty("lifecycle"),
@@ -314,8 +325,8 @@ static CONTAINER: Schema = Schema {
         only("terminationMessagePolicy", Text, &["File"]),
         not_yet("volumeDevices"),
         not_yet("volumeMounts"),
-    ],
-};
+    ]
+}
 
 static ENV: Schema = Schema {
     fields: &[take("name", Text), take("value", Text), take("valueFrom", Object(&ENV_SOURCE))],
@@ -383,7 +394,6 @@ mod tests {
     #[test]
     fn a_field_that_is_not_built_yet_is_refused_by_name() {
         for (field, value) in [
-            ("initContainers", json!([{"name": "a"}])),
             ("volumes", json!([{"name": "a"}])),
             ("nodeSelector", json!({"a": "b"})),
             ("tolerations", json!([{}])),
@@ -408,10 +418,21 @@ mod tests {
     }
 
     #[test]
-    fn case_113_init_containers_are_refused_in_this_version() {
-        let init = json!([{"name": "first", "image": "busybox", "command": ["false"]}]);
-        let spec = json!({"spec": {"template": {"spec": {"initContainers": init}}}});
-        assert_eq!(refused(spec), ["spec.template.spec.initContainers: not supported yet"]);
+    fn only_an_init_container_may_have_a_restart_policy_of_its_own() {
+        let refused = |list: &str, policy: &str| {
+            let container = json!([{"name": "a", "restartPolicy": policy}]);
+            refused(json!({"spec": {"template": {"spec": {(list): container}}}}))
+        };
+        assert_eq!(refused("initContainers", "Always"), [""; 0]);
+        assert_eq!(
+            refused("initContainers", "Never"),
+            ["spec.template.spec.initContainers[0].restartPolicy: not supported yet: \"Never\" \
+              (only \"Always\" is)"]
+        );
+        assert_eq!(
+            refused("containers", "Always"),
+            ["spec.template.spec.containers[0].restartPolicy: not supported yet"]
+        );
     }
 
     #[test]

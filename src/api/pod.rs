@@ -73,9 +73,8 @@ impl QosClass {
 /// is the limit.
 /// <https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/#quality-of-service-classes>
 pub fn qos_class(pod: &Pod) -> QosClass {
-    let init = spec(pod).and_then(|s| s.init_containers.as_deref()).unwrap_or_default();
     let (mut any, mut guaranteed) = (false, true);
-    for container in containers(pod).iter().chain(init) {
+    for container in all_containers(pod) {
         for resource in ["cpu", "memory"] {
             let more_than_nothing = |amount: &Quantity| *amount > Quantity::default();
             let amount = |list| amount_of(list, resource).filter(more_than_nothing);
@@ -122,6 +121,32 @@ pub fn containers(pod: &Pod) -> &[Container] {
     spec(pod).map_or(&[], |s| &s.containers)
 }
 
+/// The init containers of the spec, sidecars included, in their order.
+pub fn init_containers(pod: &Pod) -> &[Container] {
+    spec(pod).and_then(|s| s.init_containers.as_deref()).unwrap_or_default()
+}
+
+/// Every container of the spec, in the order in which they start.
+pub fn all_containers(pod: &Pod) -> impl Iterator<Item = &Container> {
+    init_containers(pod).iter().chain(containers(pod))
+}
+
+/// Whether an init container runs beside the others for as long as the pod.
+/// <https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/>
+pub fn is_sidecar(init: &Container) -> bool {
+    init.restart_policy.as_deref() == Some("Always")
+}
+
+/// The status of each init container.
+pub fn init_container_statuses(pod: &Pod) -> &[ContainerStatus] {
+    pod.status.as_ref().and_then(|s| s.init_container_statuses.as_deref()).unwrap_or_default()
+}
+
+/// The status of every container, those of init containers first.
+pub fn all_container_statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    init_container_statuses(pod).iter().chain(container_statuses(pod))
+}
+
 /// The status of each container, without init containers.
 pub fn container_statuses(pod: &Pod) -> &[ContainerStatus] {
     pod.status.as_ref().and_then(|s| s.container_statuses.as_deref()).unwrap_or_default()
@@ -144,10 +169,7 @@ pub fn is_ready(pod: &Pod) -> bool {
 
 /// How often containers of this pod were restarted, init containers included.
 pub fn restarts(pod: &Pod) -> u32 {
-    let init = pod.status.iter().flat_map(|s| s.init_container_statuses.iter().flatten());
-    container_statuses(pod)
-        .iter()
-        .chain(init)
+    all_container_statuses(pod)
         .fold(0, |sum: u32, s| sum.saturating_add(u32::try_from(s.restart_count).unwrap_or(0)))
 }
 

@@ -268,10 +268,8 @@ fn learn_start(
 /// Under the policy `Always` every start asks the registry again.
 /// <https://kubernetes.io/docs/concepts/containers/images/#image-pull-policy>
 fn forget_image(observed: &mut Observed, pod: &Pod, instance: &Instance) {
-    let spec = pod.spec.as_ref();
-    let all = spec.into_iter().flat_map(|spec| &spec.containers);
-    let mut named = all.filter(|container| container.name == instance.container);
-    if let Some(container) = named.next()
+    let mut all = crate::api::pod::all_containers(pod);
+    if let Some(container) = all.find(|container| container.name == instance.container)
         && container.image_pull_policy.as_deref() == Some("Always")
         && let Some(image) = &container.image
     {

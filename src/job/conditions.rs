@@ -15,7 +15,7 @@ use super::backoff::later;
 use super::tally::Tally;
 use crate::api::job::{backoff_limit, deadline_at, true_condition};
 use crate::api::object::Object;
-use crate::api::pod::{RestartPolicy, container_statuses, restart_policy};
+use crate::api::pod::{RestartPolicy, all_container_statuses, restart_policy};
 
 /// What is decided of a Job; it shows as an interim condition until the last pod has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,7 +139,7 @@ pub(super) fn pull_deadline_at(pod: &Pod, patience: Patience) -> Option<Timestam
 fn pull_error(pod: &Pod) -> Option<String> {
     const REASONS: [&str; 4] =
         ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"];
-    container_statuses(pod).iter().find_map(|status| {
+    all_container_statuses(pod).find_map(|status| {
         let waiting = status.state.as_ref()?.waiting.as_ref()?;
         let reason = waiting.reason.as_deref().filter(|reason| REASONS.contains(reason))?;
         Some(waiting.message.clone().unwrap_or_else(|| reason.to_owned()))

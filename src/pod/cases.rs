@@ -12,11 +12,11 @@ use super::{
 };
 use crate::api::deletion::mark_pod;
 
-fn at(second: i64) -> Timestamp {
+pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn pod(policy: &str, containers: &[&str]) -> Pod {
+pub(super) fn pod(policy: &str, containers: &[&str]) -> Pod {
     let wanted = |name: &&str| Wanted {
         name: (*name).to_owned(),
         image: Some("busybox:1".into()),
@@ -34,12 +34,12 @@ fn pod(policy: &str, containers: &[&str]) -> Pod {
     pod
 }
 
-fn instance(container: &str, attempt: u32) -> Instance {
+pub(super) fn instance(container: &str, attempt: u32) -> Instance {
     Instance { container: container.into(), attempt }
 }
 
 /// Image and sandbox are there.
-fn ready() -> Observed {
+pub(super) fn ready() -> Observed {
     let image = Image::Present { id: "busybox@sha256:0".into(), note: None };
     Observed {
         sandbox: Sandbox::Ready { ip: None },
@@ -48,39 +48,39 @@ fn ready() -> Observed {
     }
 }
 
-fn put(observed: &mut Observed, instance: Instance, state: State) {
+pub(super) fn put(observed: &mut Observed, instance: Instance, state: State) {
     let id = format!("id-{instance}");
     let image_id = "busybox@sha256:0".to_owned();
     observed.containers.insert(instance, Container { id, image_id, state, signalled: None });
 }
 
-fn running(second: i64) -> State {
+pub(super) fn running(second: i64) -> State {
     State::Running { started_at: at(second) }
 }
 
-fn exited(code: i32, second: i64) -> State {
+pub(super) fn exited(code: i32, second: i64) -> State {
     let (started_at, finished_at) = (Some(at(0)), at(second));
     State::Exited(Exit { code, cause: Cause::Program, started_at, finished_at })
 }
 
-fn look(pod: &Pod, observed: &Observed, second: i64) -> Plan {
+pub(super) fn look(pod: &Pod, observed: &Observed, second: i64) -> Plan {
     reconcile(pod, observed, &Rules::default(), at(second))
 }
 
 /// The pod as it stands in the store after the plan.
-fn after(pod: &Pod, plan: &Plan) -> Pod {
+pub(super) fn after(pod: &Pod, plan: &Plan) -> Pod {
     let mut pod = pod.clone();
     pod.status = Some(plan.record.status.clone());
     plan.record.ledger.write(&mut pod);
     pod
 }
 
-fn phase(plan: &Plan) -> &str {
+pub(super) fn phase(plan: &Plan) -> &str {
     plan.record.status.phase.as_deref().unwrap_or_default()
 }
 
 /// What each container shows: `Running`, or the reason.
-fn reasons(plan: &Plan) -> Vec<String> {
+pub(super) fn reasons(plan: &Plan) -> Vec<String> {
     let all = plan.record.status.container_statuses.iter().flatten();
     all.map(|status| {
         let state = status.state.clone().unwrap();
@@ -91,7 +91,7 @@ fn reasons(plan: &Plan) -> Vec<String> {
     .collect()
 }
 
-fn does(plan: &Plan, action: &Action) -> bool {
+pub(super) fn does(plan: &Plan, action: &Action) -> bool {
     plan.actions.contains(action)
 }
 

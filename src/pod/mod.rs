@@ -6,6 +6,7 @@
 //! <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/>.
 
 mod images;
+mod order;
 mod reconcile;
 mod restart;
 mod standing;

@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod, PodStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::images::{self, Fetch, fetch};
+use super::order;
 use super::restart::restarts;
-use super::standing::{Member, Standing, members, restart_count, tells_end_of};
-use super::status::{self, Shown};
+use super::standing::{Member, Role, Standing, members, restart_count, tells_end_of};
+use super::status::{self, Shown, Statuses};
 use super::timer::{Alarm, backoff, later};
 use super::{
     Action, Image, Ledger, Observed, Operation, Plan, Record, RefusedReason, Rules, Sandbox,
@@ -20,15 +22,16 @@ use super::{
 };
 use crate::api::event::Note;
 use crate::api::object::Object;
-use crate::api::pod::{
-    Phase, active_deadline, grace_period, is_terminal, qos_class, restart_policy,
-};
+use crate::api::pod::{Phase, active_deadline, grace_period, is_terminal, phase, qos_class};
 
 const DEADLINE_REASON: &str = "DeadlineExceeded";
 const DEADLINE_MESSAGE: &str = "Pod was active on the node longer than the specified deadline";
 
 /// A deletion is stored in whole seconds: its grace may end this much later.
 const ROUNDED_OFF: Duration = Duration::from_secs(1);
+
+/// What a sidecar gets between its stop signal and the kill, also when the others have used up the grace.
+const SIDECAR_GRACE_MIN: Duration = Duration::from_secs(2);
 
 /// What should happen to the pod now.
 /// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/>
@@ -43,6 +46,7 @@ pub fn reconcile(pod: &Pod, observed: &Observed, rules: &Rules, now: Timestamp) 
         actions: Vec::new(),
         alarm: Alarm::new(now),
         ledger: Ledger::of(pod),
+        grace_ends: None,
     };
     if is_terminal(pod) { look.clear(&stored) } else { look.work(stored) }
 }
@@ -55,6 +59,8 @@ struct Look<'a> {
     actions: Vec<Action>,
     alarm: Alarm,
     ledger: Ledger,
+    /// When the time is up that all containers together have to stop, if they are to.
+    grace_ends: Option<Timestamp>,
 }
 
 impl Look<'_> {
@@ -79,30 +85,40 @@ impl Look<'_> {
         let late = stored.reason.as_deref() == Some(DEADLINE_REASON);
         let stopping = late || self.pod.is_deleting();
         let members = members(self.pod, &stored, self.observed, self.now);
+        self.grace_ends = self.end_of_grace(&members, stored.start_time.as_ref());
+        let ending = stopping || order::is_decided(&members);
         let shown: Vec<Shown> =
-            members.iter().map(|member| self.next_of(member, stopping)).collect();
-        let statuses: Vec<ContainerStatus> = members
+            (0..members.len()).map(|place| self.next_of(&members, place, ending)).collect();
+        let statuses: Statuses = members
             .iter()
             .zip(&shown)
-            .map(|(member, shown)| status::container(member, shown, self.observed))
+            .map(|(member, shown)| (member.role, status::container(member, shown, self.observed)))
             .collect();
-        for (member, next) in members.iter().zip(&statuses) {
+        for (member, (_, next)) in members.iter().zip(&statuses) {
             self.tell_progress(member, next);
         }
-        self.forget(&stored, stopping);
-        let phase = match self.stopped(stopping, &members) {
-            true => ended_phase(&statuses, late),
-            false => status::phase(self.pod, &statuses),
+        self.forget(&stored, ending);
+        let active = order::is_active(&members, self.observed);
+        let phase = match status::phase(self.pod, &statuses) {
+            _ if stopping && !active => ended_phase(&statuses, late),
+            // A pod is not over while anything of it runs.
+            ended if ended.is_terminal() && active => phase(self.pod),
+            phase => phase,
         };
         let status = status::assemble(&stored, statuses, phase, self.observed, self.now);
         self.plan(status)
     }
 
-    /// Whether a pod that is to stop has nothing left that runs, or is about to.
-    fn stopped(&self, stopping: bool, members: &[Member<'_>]) -> bool {
-        let runs = |member: &Member<'_>| matches!(member.standing, Standing::Running { .. });
-        let starts = |operation: &Operation| matches!(operation, Operation::Start(_));
-        stopping && !members.iter().any(runs) && !self.observed.in_flight.iter().any(starts)
+    /// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#termination-with-sidecars>
+    fn end_of_grace(&self, members: &[Member<'_>], start: Option<&Time>) -> Option<Timestamp> {
+        let asked = self.pod.metadata.deletion_timestamp.as_ref();
+        let late =
+            || Some(later(start?.0, active_deadline(self.pod)?)).filter(|at| *at <= self.now);
+        let decided = || order::decided_at(members).filter(|_| order::is_decided(members));
+        let since = || late().into_iter().chain(decided()).min();
+        asked
+            .map(|time| later(time.0, ROUNDED_OFF))
+            .or_else(|| since().map(|at| later(at, grace_period(self.pod))))
     }
 
     /// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination>
@@ -120,16 +136,19 @@ impl Look<'_> {
     }
 
     /// What a container does next, and how it shows.
-    fn next_of(&mut self, member: &Member<'_>, stopping: bool) -> Shown {
+    fn next_of(&mut self, members: &[Member<'_>], place: usize, stopping: bool) -> Shown {
+        let member = &members[place];
         match &member.standing {
             Standing::Running { started_at } => {
                 if stopping {
-                    self.stop(member);
+                    self.stop_in_turn(members, place);
                 }
                 Shown::Running { started_at: *started_at }
             }
             Standing::Ended(end) => self.after(member, end, stopping),
-            Standing::Waiting if stopping => shown_before(member),
+            Standing::Waiting if stopping || !order::may_start(members, place) => {
+                shown_before(member)
+            }
             Standing::Waiting => self.start(member),
             Standing::Refused { reason, message, at, failures } => {
                 let first = self.rules.restart_backoff_first;
@@ -144,6 +163,17 @@ impl Look<'_> {
         }
     }
 
+    /// A sidecar waits for its turn, for as long as there is time.
+    fn stop_in_turn(&mut self, members: &[Member<'_>], place: usize) {
+        let waits = !order::is_its_turn_to_stop(members, place, self.observed);
+        let time_is_up = self.grace_ends.is_some_and(|at| at <= self.now);
+        if waits && !time_is_up && !grace_period(self.pod).is_zero() {
+            self.grace_ends.into_iter().for_each(|at| self.alarm.set(at));
+            return;
+        }
+        self.stop(&members[place]);
+    }
+
     /// The stop signal, and after the grace period the kill.
     /// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination>
     fn stop(&mut self, member: &Member<'_>) {
@@ -155,8 +185,11 @@ impl Look<'_> {
             Some((Signal::Kill, _)) => return,
             Some((Signal::Stop, at)) => {
                 let own = later(at, grace);
-                let asked = self.pod.metadata.deletion_timestamp.as_ref();
-                let due = asked.map_or(own, |time| own.min(later(time.0, ROUNDED_OFF)));
+                let due = self.grace_ends.map_or(own, |end| own.min(end));
+                let due = match member.role {
+                    Role::Sidecar => due.max(later(at, SIDECAR_GRACE_MIN.min(grace))),
+                    Role::Init | Role::App => due,
+                };
                 if due > self.now {
                     self.alarm.set(due);
                     return;
@@ -171,7 +204,7 @@ impl Look<'_> {
         self.actions.push(Action::Signal { instance: member.instance(), signal });
         if sent.is_none() {
             let message = format!("Stopping container {}", member.name());
-            self.tell(Note::normal("Killing", message).about(member.name()));
+            self.tell(member.note(Note::normal("Killing", message)));
         }
     }
 
@@ -182,7 +215,7 @@ impl Look<'_> {
         end: &ContainerStateTerminated,
         stopping: bool,
     ) -> Shown {
-        if stopping || !restarts(restart_policy(self.pod), end) {
+        if stopping || !restarts(member.policy, end) {
             return Shown::Ended(end.clone());
         }
         let finished = member.finished_at().unwrap_or(self.now);
@@ -203,7 +236,7 @@ impl Look<'_> {
             let text = format!(
                 "Back-off restarting failed container {name} in pod {pod}_{namespace}({uid})"
             );
-            self.tell(Note::warning("BackOff", text).about(name));
+            self.tell(member.note(Note::warning("BackOff", text)));
         }
         Shown::BackOff { end: end.clone(), message }
     }
@@ -233,9 +266,9 @@ impl Look<'_> {
                 if waiting_reason(member) != Some("ImagePullBackOff") {
                     let note =
                         Note::normal("BackOff", format!("Back-off pulling image \"{image}\""));
-                    self.tell(note.about(member.name()));
+                    self.tell(member.note(note));
                     let note = Note::warning("Failed", "Error: ImagePullBackOff");
-                    self.tell(note.about(member.name()));
+                    self.tell(member.note(note));
                 }
                 Shown::Waiting { reason: "ImagePullBackOff", message: Some(message) }
             }
@@ -256,7 +289,7 @@ impl Look<'_> {
         }
         self.actions.push(action);
         let note = Note::normal("Pulling", format!("Pulling image \"{image}\""));
-        self.tell(note.about(member.name()));
+        self.tell(member.note(note));
         self.sandbox_is_ready();
     }
 
@@ -265,8 +298,8 @@ impl Look<'_> {
             return;
         }
         let text = format!("Failed to pull image \"{}\": {message}", member.image());
-        self.tell(Note::warning("Failed", text).about(member.name()));
-        self.tell(Note::warning("Failed", format!("Error: {reason}")).about(member.name()));
+        self.tell(member.note(Note::warning("Failed", text)));
+        self.tell(member.note(Note::warning("Failed", format!("Error: {reason}"))));
     }
 
     /// Asks for the sandbox where there is none.
@@ -304,7 +337,7 @@ impl Look<'_> {
         if let Some(Image::Present { note: Some(note), .. }) =
             self.observed.images.get(member.image())
         {
-            self.tell(Note::normal("Pulled", note.clone()).about(member.name()));
+            self.tell(member.note(Note::normal("Pulled", note.clone())));
         }
         self.actions.push(Action::Start(instance));
     }
@@ -313,8 +346,9 @@ impl Look<'_> {
     fn forget(&mut self, stored: &PodStatus, all: bool) {
         for (instance, known) in &self.observed.containers {
             let told = stored
-                .container_statuses
+                .init_container_statuses
                 .iter()
+                .chain(&stored.container_statuses)
                 .flatten()
                 .filter(|status| status.name == instance.container)
                 .any(|status| tells_end_of(status, &super::standing::container_id(known)));
@@ -342,15 +376,15 @@ impl Look<'_> {
             return;
         }
         let name = member.name();
-        self.tell(Note::normal("Created", format!("Created container: {name}")).about(name));
+        self.tell(member.note(Note::normal("Created", format!("Created container: {name}"))));
         let start_error = match &member.standing {
             Standing::Ended(end) => end.reason.as_deref() == Some("StartError"),
             Standing::Waiting | Standing::Refused { .. } | Standing::Running { .. } => false,
         };
         if runs(next) || !start_error {
-            self.tell(Note::normal("Started", format!("Started container {name}")).about(name));
+            self.tell(member.note(Note::normal("Started", format!("Started container {name}"))));
         } else if let Some(message) = member.end().and_then(|end| end.message.clone()) {
-            self.tell(Note::warning("Failed", format!("Error: {message}")).about(name));
+            self.tell(member.note(Note::warning("Failed", format!("Error: {message}"))));
         }
     }
 
@@ -365,10 +399,10 @@ impl Look<'_> {
 }
 
 /// A pod that was told to stop succeeded only if every container did; one that was late failed.
-fn ended_phase(statuses: &[ContainerStatus], late: bool) -> Phase {
-    let succeeded = |status: &ContainerStatus| {
+fn ended_phase(statuses: &Statuses, late: bool) -> Phase {
+    let succeeded = |(role, status): &(Role, ContainerStatus)| {
         let end = status.state.as_ref().and_then(|state| state.terminated.as_ref());
-        end.is_some_and(|end| end.exit_code == 0)
+        *role != Role::App || end.is_some_and(|end| end.exit_code == 0)
     };
     if !late && statuses.iter().all(succeeded) { Phase::Succeeded } else { Phase::Failed }
 }
@@ -380,7 +414,7 @@ fn shown_before(member: &Member<'_>) -> Shown {
     let reason = stored.and_then(|waiting| waiting.reason);
     match reason.as_deref() {
         Some("RunContainerError") => Shown::Waiting { reason: "RunContainerError", message },
-        Some(_) | None => Shown::Waiting { reason: "ContainerCreating", message: None },
+        Some(_) | None => Shown::Waiting { reason: member.creating, message: None },
     }
 }
 

@@ -10,6 +10,8 @@ use k8s_openapi::api::core::v1::{
 
 use super::timer::whole;
 use super::{Cause, Container, Exit, Instance, Observed, Operation, RefusedReason, State};
+use crate::api::event::Note;
+use crate::api::pod::{RestartPolicy, containers, init_containers, is_sidecar, restart_policy};
 
 /// What the kubelet says of a container that it cannot find any more.
 const LOST: &str = "The container could not be located when the pod was terminated";
@@ -18,12 +20,30 @@ const LOST: &str = "The container could not be located when the pod was terminat
 #[derive(Debug)]
 pub(super) struct Member<'a> {
     pub(super) spec: &'a Wanted,
+    pub(super) role: Role,
+    /// Whether it runs again when it ends.
+    pub(super) policy: RestartPolicy,
+    /// What it waits for before it first runs, in one word.
+    pub(super) creating: &'static str,
     pub(super) stored: Option<&'a ContainerStatus>,
     /// The current attempt: the restart count.
     pub(super) attempt: u32,
     pub(super) standing: Standing,
     /// The current attempt, as far as it is observed.
     pub(super) seen: Option<&'a Container>,
+}
+
+/// What a container is to its pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It runs to its end before the next one starts.
+    /// <https://kubernetes.io/docs/concepts/workloads/pods/init-containers/>
+    Init,
+    /// It starts in the order of the init containers and then runs beside the others.
+    /// <https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/>
+    Sidecar,
+    /// What the pod is there for.
+    App,
 }
 
 /// Where an attempt stands.
@@ -46,7 +66,8 @@ pub(super) enum Standing {
 
 impl<'a> Member<'a> {
     fn new(
-        spec: &'a Wanted,
+        (spec, role): (&'a Wanted, Role),
+        policy: RestartPolicy,
         stored: Option<&'a ContainerStatus>,
         observed: &'a Observed,
         now: Timestamp,
@@ -67,7 +88,8 @@ impl<'a> Member<'a> {
                 lost.map(Standing::Ended)
             })
             .unwrap_or(Standing::Waiting);
-        Self { spec, stored, attempt, standing, seen }
+        let creating = "ContainerCreating";
+        Self { spec, role, policy, creating, stored, attempt, standing, seen }
     }
 
     pub(super) fn name(&self) -> &'a str {
@@ -76,6 +98,26 @@ impl<'a> Member<'a> {
 
     pub(super) fn instance(&self) -> Instance {
         Instance { container: self.spec.name.clone(), attempt: self.attempt }
+    }
+
+    /// Says of a note that it is about this container.
+    pub(super) fn note(&self, note: Note) -> Note {
+        match self.role {
+            Role::Init | Role::Sidecar => note.about_init(self.name()),
+            Role::App => note.about(self.name()),
+        }
+    }
+
+    pub(super) fn runs(&self) -> bool {
+        matches!(self.standing, Standing::Running { .. })
+    }
+
+    /// Whether any attempt of it has been begun.
+    pub(super) fn has_started(&self) -> bool {
+        match self.standing {
+            Standing::Running { .. } | Standing::Ended(_) => true,
+            Standing::Waiting | Standing::Refused { .. } => self.attempt > 0,
+        }
     }
 
     pub(super) fn image(&self) -> &'a str {
@@ -108,18 +150,32 @@ impl<'a> Member<'a> {
     }
 }
 
-/// The containers of a pod in their order.
+/// The containers of a pod in the order of their start: init containers, then the others.
 pub(super) fn members<'a>(
     pod: &'a Pod,
     stored: &'a PodStatus,
     observed: &'a Observed,
     now: Timestamp,
 ) -> Vec<Member<'a>> {
-    let containers = crate::api::pod::containers(pod).iter().map(|container| {
-        let status = status_of(&container.name, stored.container_statuses.as_deref());
-        Member::new(container, status, observed, now)
+    let own = restart_policy(pod);
+    let some_init = !init_containers(pod).is_empty();
+    let creating = if some_init { "PodInitializing" } else { "ContainerCreating" };
+    let init = init_containers(pod).iter().map(|container| {
+        let status = status_of(&container.name, stored.init_container_statuses.as_deref());
+        let (role, policy) = match (is_sidecar(container), own) {
+            (true, _) => (Role::Sidecar, RestartPolicy::Always),
+            (false, RestartPolicy::Never) => (Role::Init, RestartPolicy::Never),
+            (false, RestartPolicy::OnFailure | RestartPolicy::Always) => {
+                (Role::Init, RestartPolicy::OnFailure)
+            }
+        };
+        Member::new((container, role), policy, status, observed, now)
     });
-    containers.collect()
+    let apps = containers(pod).iter().map(|container| {
+        let status = status_of(&container.name, stored.container_statuses.as_deref());
+        Member::new((container, Role::App), own, status, observed, now)
+    });
+    init.chain(apps).map(|member| Member { creating, ..member }).collect()
 }
 
 fn status_of<'a>(name: &str, all: Option<&'a [ContainerStatus]>) -> Option<&'a ContainerStatus> {

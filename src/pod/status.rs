@@ -10,10 +10,13 @@ use k8s_openapi::api::core::v1::{
     ContainerStatus, Pod, PodCondition, PodIP, PodStatus,
 };
 
-use super::standing::{Member, container_id};
+use super::standing::{Member, Role, container_id};
 use super::timer::whole;
 use super::{Image, Observed, Sandbox};
 use crate::api::pod::{Phase, RestartPolicy, restart_policy};
+
+/// The status of each container with what it is to its pod, in the order of their start.
+pub(super) type Statuses = Vec<(Role, ContainerStatus)>;
 
 /// What a container says of itself from now on.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,7 +66,7 @@ pub(super) fn container(
         }
         Shown::Again { end } => {
             let start_error = end.reason.as_deref() == Some("StartError");
-            let reason = if start_error { "RunContainerError" } else { "ContainerCreating" };
+            let reason = if start_error { "RunContainerError" } else { member.creating };
             waits(reason, end.message.clone().filter(|_| start_error));
             last = Some(end.clone());
             count += 1;
@@ -78,6 +81,10 @@ pub(super) fn container(
         }
     }
     let running = state.running.is_some();
+    let ready = match member.role {
+        Role::Init => state.terminated.as_ref().is_some_and(|end| end.exit_code == 0),
+        Role::Sidecar | Role::App => running,
+    };
     let image = member.image().to_owned();
     let seen_id = member.seen.map(|seen| seen.image_id.clone()).filter(|id| !id.is_empty());
     let known_id = match observed.images.get(&image) {
@@ -89,7 +96,7 @@ pub(super) fn container(
         image_id: seen_id.or(known_id).unwrap_or(stored.image_id),
         image,
         container_id: id,
-        ready: running,
+        ready,
         started: Some(running),
         restart_count: i32::try_from(count).unwrap_or(i32::MAX),
         state: Some(state),
@@ -98,12 +105,50 @@ pub(super) fn container(
     }
 }
 
+/// How far the init containers are, and how many sidecars run or are yet to.
+#[derive(Debug, Default)]
+struct Beginning {
+    pending: usize,
+    failed: usize,
+    waiting: usize,
+    running: usize,
+}
+
+impl Beginning {
+    fn of(statuses: &Statuses) -> Self {
+        let mut all = Self::default();
+        for (role, status) in statuses {
+            let state = status.state.clone().unwrap_or_default();
+            let last = status.last_state.as_ref().and_then(|last| last.terminated.as_ref());
+            let end = state.terminated.as_ref().or(last);
+            match role {
+                Role::App => {}
+                Role::Init => match end {
+                    Some(end) if end.exit_code != 0 => all.failed += 1,
+                    Some(_) if state.terminated.is_some() => {}
+                    Some(_) | None => all.pending += 1,
+                },
+                Role::Sidecar if state.running.is_some() => all.running += 1,
+                Role::Sidecar if end.is_none() => {
+                    all.pending += 1;
+                    all.waiting += 1;
+                }
+                Role::Sidecar => {}
+            }
+        }
+        all
+    }
+}
+
 /// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase>
-pub(super) fn phase(pod: &Pod, statuses: &[ContainerStatus]) -> Phase {
-    let (mut waiting, mut running, mut ended, mut succeeded) = (0, 0, 0, 0);
-    for status in statuses {
+pub(super) fn phase(pod: &Pod, statuses: &Statuses) -> Phase {
+    let beginning = Beginning::of(statuses);
+    let (mut waiting, mut running) = (beginning.waiting, beginning.running);
+    let (mut started, mut ended, mut succeeded) = (0, 0, 0);
+    for status in own(statuses) {
         let state = status.state.clone().unwrap_or_default();
         let last = status.last_state.as_ref().is_some_and(|last| last.terminated.is_some());
+        started += usize::from(state.waiting.is_none() || last);
         match (state.running, state.terminated) {
             (Some(_), _) => running += 1,
             (None, Some(end)) => {
@@ -115,7 +160,9 @@ pub(super) fn phase(pod: &Pod, statuses: &[ContainerStatus]) -> Phase {
         }
     }
     let policy = restart_policy(pod);
-    if waiting > 0 || statuses.is_empty() {
+    if beginning.failed > 0 && policy == RestartPolicy::Never {
+        Phase::Failed
+    } else if waiting > 0 || statuses.is_empty() || (beginning.pending > 0 && started == 0) {
         Phase::Pending
     } else if running > 0 || policy == RestartPolicy::Always {
         Phase::Running
@@ -128,10 +175,14 @@ pub(super) fn phase(pod: &Pod, statuses: &[ContainerStatus]) -> Phase {
     }
 }
 
+fn own(statuses: &Statuses) -> impl Iterator<Item = &ContainerStatus> {
+    statuses.iter().filter(|(role, _)| *role == Role::App).map(|(_, status)| status)
+}
+
 /// The status around those of the containers.
 pub(super) fn assemble(
     stored: &PodStatus,
-    statuses: Vec<ContainerStatus>,
+    statuses: Statuses,
     phase: Phase,
     observed: &Observed,
     now: Timestamp,
@@ -139,28 +190,61 @@ pub(super) fn assemble(
     let mut status = stored.clone();
     status.phase = Some(phase.as_str().to_owned());
     status.start_time.get_or_insert_with(|| whole(now));
-    status.container_statuses = Some(statuses);
+    let conditions = conditions(&status, &statuses, phase, (observed, now));
+    let (own, init): (Vec<_>, Vec<_>) =
+        statuses.into_iter().partition(|(role, _)| *role == Role::App);
+    let plain = |all: Statuses| all.into_iter().map(|(_, status)| status).collect::<Vec<_>>();
+    status.container_statuses = Some(plain(own));
+    status.init_container_statuses = Some(plain(init)).filter(|init| !init.is_empty());
+    status.conditions = Some(conditions);
     if let Sandbox::Ready { ip: Some(ip) } = &observed.sandbox {
         status.pod_ip = Some(ip.clone());
         status.pod_ips = Some(vec![PodIP { ip: ip.clone() }]);
     }
-    status.conditions = Some(conditions(&status, phase, observed, now));
     status
+}
+
+/// What a condition says: whether it is true, and why.
+type Verdict = (bool, Option<&'static str>, Option<String>);
+
+/// <https://kubernetes.io/docs/concepts/workloads/pods/init-containers/#detailed-behavior>
+fn initialized(statuses: &Statuses, phase: Phase) -> Verdict {
+    let begun = |status: &ContainerStatus| {
+        let ended = |state: &ContainerState| state.terminated.is_some();
+        let state = status.state.as_ref();
+        state.is_some_and(|state| state.running.is_some() || ended(state))
+            || status.last_state.as_ref().is_some_and(ended)
+    };
+    let incomplete: Vec<&str> = statuses
+        .iter()
+        .filter(|(role, status)| match role {
+            Role::Init => !status.ready,
+            Role::Sidecar => status.started != Some(true),
+            Role::App => false,
+        })
+        .map(|(_, status)| status.name.as_str())
+        .collect();
+    if phase == Phase::Succeeded {
+        (true, Some("PodCompleted"), None)
+    } else if incomplete.is_empty() || own(statuses).any(begun) {
+        (true, None, None)
+    } else {
+        let message = format!("containers with incomplete status: [{}]", incomplete.join(" "));
+        (false, Some("ContainersNotInitialized"), Some(message))
+    }
 }
 
 /// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-conditions>
 fn conditions(
     status: &PodStatus,
+    statuses: &Statuses,
     phase: Phase,
-    observed: &Observed,
-    now: Timestamp,
+    (observed, now): (&Observed, Timestamp),
 ) -> Vec<PodCondition> {
-    let unready: Vec<&str> = status
-        .container_statuses
-        .iter()
-        .flatten()
-        .filter(|container| !container.ready)
-        .map(|container| container.name.as_str())
+    let lasting = statuses.iter().filter(|(role, _)| *role != Role::Init);
+    let unready: Vec<&str> = lasting
+        .filter(|(_, container)| !container.ready)
+        .map(|(_, container)| container.name.as_str())
         .collect();
     let ready = match (phase, unready.is_empty()) {
         (Phase::Succeeded, _) => (false, Some("PodCompleted"), None),
@@ -172,10 +256,9 @@ fn conditions(
         }
     };
     let sandbox = matches!(observed.sandbox, Sandbox::Ready { .. }) && !phase.is_terminal();
-    let completed = (phase == Phase::Succeeded).then_some("PodCompleted");
     let all = [
         ("PodReadyToStartContainers", (sandbox, None, None)),
-        ("Initialized", (true, completed, None)),
+        ("Initialized", initialized(statuses, phase)),
         ("Ready", ready.clone()),
         ("ContainersReady", ready),
         ("PodScheduled", (true, None, None)),

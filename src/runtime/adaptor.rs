@@ -422,6 +422,5 @@ const SIGKILL: u32 = 9;
 const START_ERROR_CODE: i32 = 128;
 
 fn wanted<'a>(pod: &'a Pod, instance: &Instance) -> Option<&'a Wanted> {
-    let containers = crate::api::pod::containers(pod);
-    containers.iter().find(|container| container.name == instance.container)
+    crate::api::pod::all_containers(pod).find(|container| container.name == instance.container)
 }

@@ -6,4 +6,5 @@
 
 mod host;
 mod leftovers;
+mod pods;
 mod run;

@@ -45,6 +45,14 @@ impl Found {
                 self.add(&path.field("name"), Problem::Duplicate { value: container.name.clone() });
             }
         }
+        let init = path.field("initContainers");
+        for (index, container) in pod.init_containers.iter().flatten().enumerate() {
+            let path = init.index(index);
+            self.container(&path, container);
+            if !container.name.is_empty() && !names.insert(container.name.as_str()) {
+                self.add(&path.field("name"), Problem::Duplicate { value: container.name.clone() });
+            }
+        }
         let policies = &["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"];
         self.one_of(&path.field("dnsPolicy"), pod.dns_policy.as_deref(), policies);
         let grace = path.field("terminationGracePeriodSeconds");

@@ -22,7 +22,7 @@ use super::report::{Detail, Report};
 use super::view::View;
 use crate::api::job::{Finished, is_finished};
 use crate::api::object::{Key, Object};
-use crate::api::pod::{container_statuses, grace_period, is_terminal};
+use crate::api::pod::{all_container_statuses, grace_period, is_terminal};
 use crate::cli::Exit;
 use crate::cli::output::{Output, Target};
 use crate::engine::Engine;
@@ -466,7 +466,7 @@ impl<'a> Course<'a> {
 
 /// The instances that the pod says are running.
 fn running(pod: &Pod) -> impl Iterator<Item = Instance> {
-    let statuses = container_statuses(pod).iter();
+    let statuses = all_container_statuses(pod);
     let running = statuses
         .filter(|status| status.state.as_ref().is_some_and(|state| state.running.is_some()));
     running.map(|status| Instance {

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::object::Object;
-use crate::api::pod::{container_statuses, containers};
+use crate::api::pod::{all_container_statuses, all_containers};
 use crate::cli::output::{Output, Target};
 use crate::monitor::cri::{Line, Stream};
 use crate::pod::Instance;
@@ -55,7 +55,7 @@ impl Followers {
 
     /// Follows what the pod says has started, and lets the logs end of what it says has ended.
     pub(super) fn observe(&mut self, pod: &Pod) {
-        for status in container_statuses(pod) {
+        for status in all_container_statuses(pod) {
             let count = u32::try_from(status.restart_count).unwrap_or(0);
             for attempt in 0..=count {
                 let ended = attempt < count || has_ended(status);
@@ -135,9 +135,9 @@ fn has_ended(status: &ContainerStatus) -> bool {
 }
 
 fn prefix(pod: &Pod, instance: &Instance) -> String {
-    match containers(pod) {
-        [_] | [] => format!("[{}] ", pod.name()),
-        [..] => format!("[{}/{}] ", pod.name(), instance.container),
+    match all_containers(pod).count() {
+        0 | 1 => format!("[{}] ", pod.name()),
+        2.. => format!("[{}/{}] ", pod.name(), instance.container),
     }
 }
 

@@ -16,7 +16,7 @@ use super::report::{TOLD_OTHERWISE, ended, ends, failure, subject};
 use crate::api::columns::{JOB_COLUMNS, job_row, pod_row, table};
 use crate::api::job::{Finished, is_finished};
 use crate::api::object::Object;
-use crate::api::pod::{container_statuses, is_controlled_by};
+use crate::api::pod::{all_container_statuses, is_controlled_by};
 use crate::cli::yaml;
 use crate::pod::Instance;
 use crate::runtime::logs;
@@ -58,7 +58,7 @@ impl Evidence {
             return;
         };
         let suspects = self.pods.entry(owner.clone()).or_default();
-        if !container_statuses(pod).iter().any(went_wrong) {
+        if !all_container_statuses(pod).any(went_wrong) {
             // Its troubles are over, unless it is stopped because of them.
             if !pod.is_deleting() {
                 suspects.last.retain(|known| known.uid() != pod.uid());
@@ -98,7 +98,7 @@ impl Evidence {
         for pod in &suspects.last {
             let [_, _, status, ..] = pod_row(pod, now);
             line(out, &format!("  pod/{}: {status}", pod.name()));
-            for status in container_statuses(pod) {
+            for status in all_container_statuses(pod) {
                 explain_container(pod, status, log_dir, out);
             }
         }

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Even
 
 use crate::api::job::{Finished, is_finished, true_condition};
 use crate::api::object::Object;
-use crate::api::pod::{Phase, container_statuses, phase};
+use crate::api::pod::{Phase, all_container_statuses, phase};
 use crate::runtime::Pulls;
 
 /// What the status of a pod or of a Job tells already.
@@ -81,11 +81,11 @@ impl Report {
         let (mut news, mut trouble) = (Vec::new(), Vec::new());
         let name = format!("pod/{}", pod.name());
         let ran = |status: &ContainerStatus| status.container_id.is_some();
-        if !told.started && container_statuses(pod).iter().any(ran) {
+        if !told.started && all_container_statuses(pod).any(ran) {
             told.started = true;
             news.push(format!("{name} started"));
         }
-        for status in container_statuses(pod) {
+        for status in all_container_statuses(pod) {
             trouble.extend(told.container(&name, status));
         }
         let phase = phase(pod);
