@@ -321,8 +321,8 @@ const fn container(restart_policy: Rule) -> [Field; 25] {
         only("stdin", Bool, &["false"]),
         only("stdinOnce", Bool, &["false"]),
         only("tty", Bool, &["false"]),
-        only("terminationMessagePath", Text, &["/dev/termination-log"]),
-        only("terminationMessagePolicy", Text, &["File"]),
+        take("terminationMessagePath", Text),
+        take("terminationMessagePolicy", Text),
         not_yet("volumeDevices"),
         not_yet("volumeMounts"),
     ]

@@ -60,7 +60,7 @@ pub(super) fn running(second: i64) -> State {
 
 pub(super) fn exited(code: i32, second: i64) -> State {
     let (started_at, finished_at) = (Some(at(0)), at(second));
-    State::Exited(Exit { code, cause: Cause::Program, started_at, finished_at })
+    State::Exited(Exit { code, cause: Cause::Program, message: None, started_at, finished_at })
 }
 
 pub(super) fn look(pod: &Pod, observed: &Observed, second: i64) -> Plan {
@@ -191,7 +191,7 @@ fn case_115_a_missing_entrypoint_ends_the_pod_or_is_tried_again() {
     {
         let mut observed = ready();
         let cause = Cause::StartError { message: "no such file".into() };
-        let exit = Exit { code: 128, cause, started_at: None, finished_at: at(3) };
+        let exit = Exit { code: 128, cause, message: None, started_at: None, finished_at: at(3) };
         put(&mut observed, instance("main", 0), State::Exited(exit));
         let plan = look(&pod(policy, &["main"]), &observed, 3);
         assert_eq!((phase(&plan), reasons(&plan)[0].as_str()), (expected, shown));

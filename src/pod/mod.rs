@@ -164,6 +164,8 @@ pub struct Exit {
     /// 0-255; 128 + n for signal n; 128 when it could not be started; 137 when it was lost.
     pub code: i32,
     pub cause: Cause,
+    /// What it left to be read, or what stands in for that.
+    pub message: Option<String>,
     pub started_at: Option<Timestamp>,
     pub finished_at: Timestamp,
 }

@@ -253,6 +253,10 @@ fn terminated(seen: &Container, exit: &Exit) -> ContainerStateTerminated {
         Cause::StartError { message } => ("StartError", Some(message.clone())),
         Cause::Lost => ("ContainerStatusUnknown", Some(LOST.to_owned())),
     };
+    let message = match (message, exit.message.clone()) {
+        (Some(own), Some(said)) => Some(format!("{own}: {said}")),
+        (own, said) => own.or(said),
+    };
     // The runtime interface of Kubernetes tells a start that never was as the time zero.
     let never_started = matches!(exit.cause, Cause::StartError { .. });
     let started_at = exit.started_at.or_else(|| never_started.then_some(Timestamp::UNIX_EPOCH));

@@ -4,7 +4,7 @@
 //! Must not know: why something is to be done.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use super::pause::pause;
 use super::sandbox::{self, Network};
 use super::spec::{self, Host};
 use super::task::{Blueprint, Failure, Found as Standing, Shim, TERMINATION_LOG, Task};
-use super::{Error, Found, PullError, Pulled, Pulls, Runtime, StartError, namespaces};
+use super::{Error, Found, PullError, Pulled, Pulls, Runtime, StartError, last_words, namespaces};
 use crate::api::object::Object;
 use crate::monitor;
 use crate::pod::{Cause, Container, Exit, Instance, PullPolicy, RefusedReason, Signal, State};
@@ -171,7 +171,11 @@ impl Runtime for Containerd {
     }
 
     async fn wait(&self, pod: &Pod, instance: &Instance) -> Exit {
-        self.shared.task(pod.uid(), instance).wait(&*self.shared.now).await
+        let shared = &self.shared;
+        let mut exit = shared.task(pod.uid(), instance).wait(&*shared.now).await;
+        let log = shared.speaking_log(pod, instance);
+        shared.add_last_words(pod.uid(), instance, log.as_deref(), &mut exit);
+        exit
     }
 
     async fn signal(&self, pod: &Pod, instance: &Instance, signal: Signal) -> Result<(), Error> {
@@ -235,6 +239,7 @@ impl Shared {
             Err(Failure::Start { message }) => State::Exited(Exit {
                 code: START_ERROR_CODE,
                 cause: Cause::StartError { message },
+                message: None,
                 started_at: None,
                 finished_at: (self.now)(),
             }),
@@ -329,7 +334,8 @@ impl Shared {
             uid: uid.to_owned(),
             instance: instance.clone(),
             image_id: image.id.clone(),
-            stop_signal: spec::stop_signal(&image.config),
+            stop_signal: spec::stop_signal(container, &image.config),
+            speaking_log: self.speaking_log(pod, instance),
         };
         Ok(Blueprint {
             image: image.name.clone(),
@@ -338,6 +344,17 @@ impl Shared {
             labels: known.labels(pod),
             output: options.uri(&self.settings.monitor),
         })
+    }
+
+    /// The log of a container for which it speaks when it fails without a word.
+    fn speaking_log(&self, pod: &Pod, instance: &Instance) -> Option<PathBuf> {
+        let container = wanted(pod, instance)?;
+        last_words::falls_back_to_log(container).then(|| self.layout.log(pod, instance))
+    }
+
+    fn add_last_words(&self, uid: &str, instance: &Instance, log: Option<&Path>, exit: &mut Exit) {
+        let file = self.layout.instance(uid, instance).join(TERMINATION_LOG);
+        exit.message = last_words::read(&file, log.filter(|_| exit.code != 0));
     }
 
     fn shared_paths(&self, pod: &Pod, instance: &Instance) -> spec::SandboxPaths {
@@ -375,6 +392,11 @@ impl Shared {
         for known in known {
             let task = self.task(&known.uid, &known.instance);
             let state = match task.look((self.now)()).await? {
+                Standing::Known(State::Exited(mut exit)) => {
+                    let log = known.speaking_log.as_deref();
+                    self.add_last_words(&known.uid, &known.instance, log, &mut exit);
+                    State::Exited(exit)
+                }
                 Standing::Known(state) => state,
                 // It has not run: the next start goes on with it.
                 Standing::Nothing | Standing::Created => continue,

@@ -80,8 +80,13 @@ impl Fake {
             && let State::Running { started_at } = container.state
         {
             let started_at = Some(started_at);
-            container.state =
-                State::Exited(Exit { code, cause: Cause::Program, started_at, finished_at });
+            container.state = State::Exited(Exit {
+                code,
+                cause: Cause::Program,
+                message: None,
+                started_at,
+                finished_at,
+            });
         }
         self.changed();
     }

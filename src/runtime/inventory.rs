@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use containerd_client::services::v1 as services;
 use futures::StreamExt;
@@ -23,6 +23,7 @@ const CONTAINER: &str = "kiln/container";
 const ATTEMPT: &str = "kiln/attempt";
 const IMAGE_ID: &str = "kiln/image-id";
 const STOP_SIGNAL: &str = "kiln/stop-signal";
+const SPEAKING_LOG: &str = "kiln/speaking-log";
 
 const SIGTERM: u32 = 15;
 
@@ -39,6 +40,8 @@ pub(super) struct Known {
     pub(super) image_id: String,
     /// The number of the signal that asks the program to end.
     pub(super) stop_signal: u32,
+    /// The log that speaks for it when it fails without a word, if one does.
+    pub(super) speaking_log: Option<PathBuf>,
 }
 
 impl Known {
@@ -56,8 +59,13 @@ impl Known {
             ("io.kubernetes.pod.uid", self.uid.clone()),
             ("io.kubernetes.container.name", self.instance.container.clone()),
         ];
+        let log = self.speaking_log.as_ref().map(|log| (SPEAKING_LOG, log.display().to_string()));
         let fits = |(key, value): &(&str, String)| key.len() + value.len() <= LABEL_BYTES_MAX;
-        own.into_iter().filter(fits).map(|(key, value)| (key.to_owned(), value)).collect()
+        own.into_iter()
+            .chain(log)
+            .filter(fits)
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect()
     }
 
     fn read(labels: &HashMap<String, String>) -> Option<Self> {
@@ -71,6 +79,7 @@ impl Known {
             },
             image_id: text(IMAGE_ID).unwrap_or_default(),
             stop_signal: text(STOP_SIGNAL).and_then(|text| text.parse().ok()).unwrap_or(SIGTERM),
+            speaking_log: text(SPEAKING_LOG).map(PathBuf::from),
         })
     }
 }
@@ -150,6 +159,7 @@ mod tests {
             instance: Instance { container: "main".to_owned(), attempt: 3 },
             image_id: "docker.io/library/busybox@sha256:0".to_owned(),
             stop_signal: 10,
+            speaking_log: Some("/var/log/pods/p/main/3.log".into()),
         };
         assert_eq!(Known::read(&known.labels(&Pod::default())), Some(known));
     }

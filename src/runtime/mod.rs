@@ -11,6 +11,7 @@ pub mod fake;
 mod host;
 pub mod image;
 mod inventory;
+mod last_words;
 mod layout;
 pub mod logs;
 pub mod managed;

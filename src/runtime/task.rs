@@ -243,16 +243,28 @@ impl Task {
         let cause =
             if record.oom_killed && record.code != 0 { Cause::OomKilled } else { Cause::Program };
         let started_at = self.started_at();
-        Some(Exit { code: record.code.into(), cause, started_at, finished_at })
+        Some(Exit { code: record.code.into(), cause, message: None, started_at, finished_at })
     }
 
     fn exit(&self, status: u32, finished_at: Timestamp) -> Exit {
         let code = i32::try_from(status).unwrap_or(255);
-        Exit { code, cause: Cause::Program, started_at: self.started_at(), finished_at }
+        Exit {
+            code,
+            cause: Cause::Program,
+            message: None,
+            started_at: self.started_at(),
+            finished_at,
+        }
     }
 
     fn lost(&self, now: Timestamp) -> Exit {
-        Exit { code: 137, cause: Cause::Lost, started_at: self.started_at(), finished_at: now }
+        Exit {
+            code: 137,
+            cause: Cause::Lost,
+            message: None,
+            started_at: self.started_at(),
+            finished_at: now,
+        }
     }
 
     /// Waits for its end, also while containerd is away. Cancel-safe.

@@ -100,6 +100,12 @@ impl Found {
         );
         self.ports(&path.field("ports"), container.ports.as_deref().unwrap_or_default());
         self.variables(&path.field("env"), container.env.as_deref().unwrap_or_default());
+        let policy = container.termination_message_policy.as_deref();
+        self.one_of(
+            &path.field("terminationMessagePolicy"),
+            policy,
+            &["FallbackToLogsOnError", "File"],
+        );
         if let Some(resources) = &container.resources {
             self.resources(&path.field("resources"), resources);
         }

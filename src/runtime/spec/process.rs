@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use k8s_openapi::api::core::v1::Container;
 use oci_spec::image::ImageConfiguration;
 use oci_spec::runtime::{Capabilities, LinuxCapabilities, Process};
 
@@ -115,11 +116,12 @@ const SIGNALS: [(&str, u32); 32] = [
     ("IOT", 6),
 ];
 
-/// The signal that asks a container of this image to stop: SIGTERM, unless the image names another.
+/// The signal that asks a container to stop: SIGTERM, unless itself or its image names another.
 /// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination>
-pub fn stop_signal(image: &ImageConfiguration) -> u32 {
+pub fn stop_signal(container: &Container, image: &ImageConfiguration) -> u32 {
+    let own = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.stop_signal.as_deref());
     let named = image.config().as_ref().and_then(|config| config.stop_signal().as_deref());
-    named.and_then(signal).unwrap_or(SIGTERM)
+    own.or(named).and_then(signal).unwrap_or(SIGTERM)
 }
 
 /// `SIGTERM`, `term`, `15`, `SIGRTMIN+3`, `RTMAX-1`.
@@ -247,8 +249,13 @@ mod tests {
                 "rootfs": {"type": "layers", "diff_ids": []},
             }))
             .unwrap();
-            assert_eq!(stop_signal(&image), number, "{text}");
+            assert_eq!(stop_signal(&Container::default(), &image), number, "{text}");
         }
-        assert_eq!(stop_signal(&ImageConfiguration::default()), 15);
+        let own: Container =
+            serde_json::from_value(json!({"name": "a", "lifecycle": {"stopSignal": "SIGUSR1"}}))
+                .unwrap();
+        let image = ImageConfiguration::default();
+        assert_eq!(stop_signal(&Container::default(), &image), 15);
+        assert_eq!(stop_signal(&own, &image), 10);
     }
 }
