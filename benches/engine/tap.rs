@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use kiln::pod::{Container, Exit, Instance, PullPolicy, Signal};
-use kiln::runtime::{Containerd, Error, Found, PullError, Pulled, Pulls, Runtime, StartError};
+use kiln::pod::{Container, Exit, Handler, Instance, PullPolicy, Signal};
+use kiln::runtime::{
+    Containerd, Error, Executed, Found, PullError, Pulled, Pulls, Runtime, StartError,
+};
 
 pub(crate) struct Tap {
     pub(crate) inner: Containerd,
@@ -47,6 +50,26 @@ impl Runtime for Tap {
         let exit = self.inner.wait(pod, instance).await;
         *self.last_exit.lock().unwrap() = Some(exit.finished_at);
         exit
+    }
+
+    async fn exec(
+        &self,
+        pod: &Pod,
+        instance: &Instance,
+        command: &[String],
+        timeout: Duration,
+    ) -> Result<Executed, Error> {
+        self.inner.exec(pod, instance, command, timeout).await
+    }
+
+    async fn check(
+        &self,
+        pod: &Pod,
+        instance: &Instance,
+        handler: &Handler,
+        timeout: Duration,
+    ) -> Result<Result<(), String>, Error> {
+        self.inner.check(pod, instance, handler, timeout).await
     }
 
     async fn signal(&self, pod: &Pod, instance: &Instance, signal: Signal) -> Result<(), Error> {

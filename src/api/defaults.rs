@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Container, HTTPGetAction, Pod, PodSpec, Probe};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::object::Object;
@@ -103,9 +103,33 @@ fn fill_container(container: &mut Container) {
             field.api_version.get_or_insert_with(|| "v1".to_owned());
         }
     }
+    let probes = [
+        &mut container.startup_probe,
+        &mut container.liveness_probe,
+        &mut container.readiness_probe,
+    ];
+    probes.into_iter().flatten().for_each(fill_probe);
+    if let Some(lifecycle) = &mut container.lifecycle {
+        let hooks = [&mut lifecycle.post_start, &mut lifecycle.pre_stop];
+        hooks.into_iter().flatten().filter_map(|hook| hook.http_get.as_mut()).for_each(fill_get);
+    }
     for port in container.ports.iter_mut().flatten() {
         port.protocol.get_or_insert_with(|| "TCP".to_owned());
     }
+}
+
+/// <https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/#configure-probes>
+fn fill_probe(probe: &mut Probe) {
+    probe.timeout_seconds.get_or_insert(1);
+    probe.period_seconds.get_or_insert(10);
+    probe.success_threshold.get_or_insert(1);
+    probe.failure_threshold.get_or_insert(3);
+    probe.http_get.iter_mut().for_each(fill_get);
+}
+
+fn fill_get(get: &mut HTTPGetAction) {
+    get.path.get_or_insert_with(|| "/".to_owned());
+    get.scheme.get_or_insert_with(|| "HTTP".to_owned());
 }
 
 /// <https://kubernetes.io/docs/concepts/containers/images/#imagepullpolicy-defaulting>

@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use super::schema::Type::{Bool, Int32, Int64, List, Object, Resources, Text, Texts};
+use super::schema::Type::{Bool, Int32, Int64, IntOrText, List, Object, Resources, Text, Texts};
 use super::schema::{self, Field, Finding, Places, Rule, Schema, Type};
 
 /// Holds a document against the fields of a Job.
@@ -314,10 +314,10 @@ const fn container(restart_policy: Rule) -> [Field; 25] {
         Field { name: "restartPolicy", rule: restart_policy },
         not_yet("restartPolicyRules"),
         take("securityContext", Object(&SECURITY)),
-        not_yet_unless_empty("lifecycle"),
-        not_yet("livenessProbe"),
-        not_yet("readinessProbe"),
-        not_yet("startupProbe"),
+        take("lifecycle", Object(&LIFECYCLE)),
+        take("livenessProbe", Object(&PROBE)),
+        take("readinessProbe", Object(&PROBE)),
+        take("startupProbe", Object(&PROBE)),
         only("stdin", Bool, &["false"]),
         only("stdinOnce", Bool, &["false"]),
         only("tty", Bool, &["false"]),
@@ -327,6 +327,57 @@ const fn container(restart_policy: Rule) -> [Field; 25] {
         not_yet("volumeMounts"),
     ]
 }
+
+static LIFECYCLE: Schema = Schema {
+    fields: &[
+        take("postStart", Object(&HOOK)),
+        take("preStop", Object(&HOOK)),
+        take("stopSignal", Text),
+    ],
+};
+
+static HOOK: Schema = Schema {
+    fields: &[
+        take("exec", Object(&EXEC)),
+        take("httpGet", Object(&HTTP_GET)),
+        take("tcpSocket", Object(&TCP_SOCKET)),
+        take("sleep", Object(&SLEEP)),
+    ],
+};
+
+static SLEEP: Schema = Schema { fields: &[take("seconds", Int64)] };
+
+static PROBE: Schema = Schema {
+    fields: &[
+        take("exec", Object(&EXEC)),
+        take("httpGet", Object(&HTTP_GET)),
+        take("tcpSocket", Object(&TCP_SOCKET)),
+        not_yet("grpc"),
+        take("initialDelaySeconds", Int32),
+        take("periodSeconds", Int32),
+        take("timeoutSeconds", Int32),
+        take("successThreshold", Int32),
+        take("failureThreshold", Int32),
+        take("terminationGracePeriodSeconds", Int64),
+    ],
+};
+
+static EXEC: Schema = Schema { fields: &[take("command", List(&Text))] };
+
+static HTTP_GET: Schema = Schema {
+    fields: &[
+        take("host", Text),
+        take("path", Text),
+        take("port", IntOrText),
+        only("scheme", Text, &["HTTP"]),
+        take("httpHeaders", List(&Object(&HTTP_HEADER))),
+        not_yet("protocol"),
+    ],
+};
+
+static HTTP_HEADER: Schema = Schema { fields: &[take("name", Text), take("value", Text)] };
+
+static TCP_SOCKET: Schema = Schema { fields: &[take("host", Text), take("port", IntOrText)] };
 
 static ENV: Schema = Schema {
     fields: &[take("name", Text), take("value", Text), take("valueFrom", Object(&ENV_SOURCE))],
@@ -406,8 +457,6 @@ mod tests {
         }
         for (field, value) in [
             ("envFrom", json!([{"configMapRef": {"name": "a"}}])),
-            ("lifecycle", json!({"preStop": {}})),
-            ("livenessProbe", json!({})),
             ("volumeMounts", json!([{"name": "a"}])),
             ("restartPolicy", json!("Always")),
         ] {

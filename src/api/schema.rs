@@ -48,6 +48,8 @@ pub(super) enum Type {
     Int32,
     Int64,
     Bool,
+    /// A number or a name, of a port.
+    IntOrText,
     Object(&'static Schema),
     List(&'static Type),
     /// A map from text to text.
@@ -172,7 +174,8 @@ impl Walk<'_> {
             Type::Int64 if value.as_i64().is_none() => {
                 self.mismatch("an integer of 64 bits", &value, path)
             }
-            Type::Text | Type::Bool | Type::Int32 | Type::Int64 => Some(value),
+            Type::IntOrText if !value.is_string() => self.typed(value, Type::Int32, path),
+            Type::Text | Type::Bool | Type::Int32 | Type::Int64 | Type::IntOrText => Some(value),
             Type::Object(schema) => self.object(value, schema, path),
             Type::List(element) => {
                 let Value::Array(list) = value else {

@@ -14,7 +14,8 @@ use tracing::{Instrument, debug_span};
 use super::Shared;
 use super::clock::later;
 use crate::pod::{
-    Action, Container, Exit, Image, Instance, Observed, Operation, Sandbox, Signal, State,
+    Action, Check, Checked, Container, Exit, Handler, Image, Instance, Observed, Operation,
+    Sandbox, Signal, State,
 };
 use crate::runtime::{self, PullError, Pulled, StartError};
 
@@ -48,6 +49,12 @@ pub(super) enum Fact {
         at: Timestamp,
         result: Result<(), runtime::Error>,
     },
+    Checked {
+        instance: Instance,
+        check: Check,
+        at: Timestamp,
+        result: Result<Result<(), String>, runtime::Error>,
+    },
     Removed(Instance, Result<(), runtime::Error>),
     SandboxRemoved(Result<(), runtime::Error>),
     /// The engine stops: it was not begun.
@@ -76,6 +83,7 @@ pub(super) fn operation(action: &Action) -> Option<Operation> {
         Action::CreateSandbox => Some(Operation::CreateSandbox),
         Action::Start(instance) => Some(Operation::Start(instance.clone())),
         Action::Signal { instance, signal } => Some(Operation::Signal(instance.clone(), *signal)),
+        Action::Check { instance, check } => Some(Operation::Check(instance.clone(), *check)),
         Action::Remove(instance) => Some(Operation::Remove(instance.clone())),
         Action::RemoveSandbox => Some(Operation::RemoveSandbox),
         Action::ReleasePod | Action::Tell(_) => None,
@@ -86,7 +94,10 @@ pub(super) fn operation(action: &Action) -> Option<Operation> {
 /// the host is found again under the pod's names, and no exit is forgotten by it.
 pub(super) fn may_precede_the_record(action: &Action) -> bool {
     match action {
-        Action::Pull { .. } | Action::CreateSandbox | Action::Signal { .. } => true,
+        Action::Pull { .. }
+        | Action::CreateSandbox
+        | Action::Signal { .. }
+        | Action::Check { .. } => true,
         Action::Start(instance) => instance.attempt == 0,
         Action::Remove(_) | Action::RemoveSandbox | Action::ReleasePod | Action::Tell(_) => false,
     }
@@ -115,6 +126,10 @@ pub(super) async fn perform(shared: Arc<Shared>, pod: Arc<Pod>, action: Action) 
                 let result = runtime.signal(&pod, &instance, signal).await;
                 Fact::Signalled { instance, signal, at: now, result }
             }
+            Action::Check { instance, check } => {
+                let result = ask(&shared, &pod, &instance, check).await;
+                Fact::Checked { instance, check, at: now, result }
+            }
             Action::Remove(instance) => {
                 let Some(_turn) = turn(&shared.removals).await else { return Fact::NotBegun };
                 let result = runtime.remove(&pod, &instance).await;
@@ -130,6 +145,30 @@ pub(super) async fn perform(shared: Arc<Shared>, pod: Arc<Pod>, action: Action) 
     }
     .instrument(span)
     .await
+}
+
+/// Asks a container that runs.
+async fn ask(
+    shared: &Shared,
+    pod: &Pod,
+    instance: &Instance,
+    check: Check,
+) -> Result<Result<(), String>, runtime::Error> {
+    let mut all = crate::api::pod::all_containers(pod);
+    let container = all.find(|container| container.name == instance.container);
+    let Some((container, handler)) = container.and_then(|c| Some((c, check.handler(c)?))) else {
+        return Ok(Ok(()));
+    };
+    let timeout = check.timeout(pod, container);
+    match handler {
+        Handler::Sleep(time) => {
+            shared.clock.sleep(time.min(timeout)).await;
+            Ok(Ok(()))
+        }
+        Handler::Exec(_) | Handler::Http(_) | Handler::Tcp { .. } => {
+            shared.runtime.check(pod, instance, &handler, timeout).await
+        }
+    }
 }
 
 /// Waits for an instance to end.
@@ -181,20 +220,47 @@ pub(super) fn learn(
             }
             Ok(())
         }
+        Fact::Checked { instance, check, at, result: Ok(result) } => {
+            learn_answer(observed, (instance, check), at, result);
+            Ok(())
+        }
         Fact::Removed(instance, Ok(())) => {
+            observed.checks.retain(|(known, _), _| *known != instance);
             observed.containers.remove(&instance);
             Ok(())
         }
         Fact::SandboxRemoved(Ok(())) => {
             observed.sandbox = Sandbox::Absent;
             observed.containers.clear();
+            observed.checks.clear();
             Ok(())
         }
         Fact::SandboxMade(Err(error))
         | Fact::Signalled { result: Err(error), .. }
+        | Fact::Checked { result: Err(error), .. }
         | Fact::Removed(_, Err(error))
         | Fact::SandboxRemoved(Err(error)) => Err(error.to_string()),
     }
+}
+
+fn learn_answer(
+    observed: &mut Observed,
+    asked: (Instance, Check),
+    at: Timestamp,
+    result: Result<(), String>,
+) {
+    let before = observed.checks.get(&asked);
+    let answers = match result {
+        Ok(()) => {
+            let successes = before.map_or(0, |known| known.successes).saturating_add(1);
+            Checked { successes, failures: 0, at, message: String::new() }
+        }
+        Err(message) => {
+            let failures = before.map_or(0, |known| known.failures).saturating_add(1);
+            Checked { successes: 0, failures, at, message }
+        }
+    };
+    observed.checks.insert(asked, answers);
 }
 
 fn learn_image(

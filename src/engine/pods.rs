@@ -27,7 +27,7 @@ use super::operations::{self, Fact, Retry, Task};
 use crate::api::event::Note;
 use crate::api::object::Object;
 use crate::api::pod::is_terminal;
-use crate::pod::{self, Action, Observed, Operation, Record, Sandbox, State};
+use crate::pod::{self, Action, Instance, Observed, Operation, Record, Sandbox, State};
 use crate::runtime::Found;
 use crate::store;
 
@@ -378,7 +378,20 @@ impl Worker {
         if matches!(self.observed.sandbox, Sandbox::Absent) {
             self.drop_waits();
         }
+        self.drop_checks();
         self.wait_for_running();
+    }
+
+    /// Nothing is asked of what has ended.
+    fn drop_checks(&self) {
+        let runs = |instance: &Instance| {
+            let known = self.observed.containers.get(instance);
+            known.is_some_and(|known| matches!(known.state, State::Running { .. }))
+        };
+        self.abort(|task| match task {
+            Task::Operation(Operation::Check(instance, _)) => !runs(instance),
+            Task::Operation(_) | Task::Wait(_) => false,
+        });
     }
 
     /// Nobody waits for the images of a pod that is over or deleted.
@@ -403,7 +416,10 @@ impl Worker {
 
     /// The engine stops: what can be begun again is cut short, what changes the host ends.
     async fn finish(mut self) {
-        self.abort(|task| matches!(task, Task::Wait(_) | Task::Operation(Operation::Pull(_))));
+        self.abort(|task| match task {
+            Task::Wait(_) | Task::Operation(Operation::Pull(_) | Operation::Check(..)) => true,
+            Task::Operation(_) => false,
+        });
         let clock = self.shared.clock.clone();
         let at = later(clock.now(), STOP_TIMEOUT);
         let rest = async {

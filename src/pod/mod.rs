@@ -5,12 +5,14 @@
 //! [`Observed`]; what is to be done is a [`Plan`]. The rules are those of
 //! <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/>.
 
+mod check;
 mod images;
 mod order;
 mod reconcile;
 mod restart;
 mod standing;
 mod status;
+mod stop;
 mod timer;
 
 #[cfg(test)]
@@ -25,6 +27,7 @@ use k8s_openapi::api::core::v1::PodStatus;
 
 use crate::api::event::Note;
 
+pub use check::{Check, Checked, Handler, HttpGet};
 pub use reconcile::reconcile;
 
 /// What should happen to a pod next.
@@ -73,6 +76,8 @@ pub struct Observed {
     /// By the reference in the pod's spec.
     pub images: BTreeMap<String, Image>,
     pub containers: BTreeMap<Instance, Container>,
+    /// What was asked of containers that run.
+    pub checks: BTreeMap<(Instance, Check), Checked>,
     /// Actions that were begun and have not ended.
     pub in_flight: BTreeSet<Operation>,
 }
@@ -206,6 +211,11 @@ pub enum Action {
         instance: Instance,
         signal: Signal,
     },
+    /// Ask this of a container that runs.
+    Check {
+        instance: Instance,
+        check: Check,
+    },
     /// The exit is committed: delete task, container and snapshot.
     Remove(Instance),
     /// Take the sandbox away, and whatever else the pod still has on the host.
@@ -223,6 +233,7 @@ pub enum Operation {
     CreateSandbox,
     Start(Instance),
     Signal(Instance, Signal),
+    Check(Instance, Check),
     Remove(Instance),
     RemoveSandbox,
 }

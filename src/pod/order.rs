@@ -21,12 +21,12 @@ pub(super) fn may_start(members: &[Member<'_>], place: usize) -> bool {
         || initialized()
 }
 
-/// An init container does when it has succeeded, a sidecar as soon as it runs.
+/// An init container does when it has succeeded, a sidecar as soon as it has started.
 /// <https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/>
 fn lets_the_next_start(member: &Member<'_>) -> bool {
     match member.role {
         Role::Init => member.end().is_some_and(|end| end.exit_code == 0),
-        Role::Sidecar => member.runs(),
+        Role::Sidecar => member.up,
         Role::App => true,
     }
 }
@@ -98,19 +98,25 @@ mod tests {
     }
 
     fn starts(plan: &Plan) -> Vec<String> {
-        let starts = plan.actions.iter().filter_map(|action| match action {
-            Action::Start(instance) => Some(instance.to_string()),
-            _ => None,
-        });
-        starts.collect()
+        let (mut starts, mut stops) = (Vec::new(), Vec::new());
+        sort(plan, &mut starts, &mut stops);
+        starts
     }
 
     fn stops(plan: &Plan) -> Vec<String> {
-        let stops = plan.actions.iter().filter_map(|action| match action {
-            Action::Signal { instance, signal: Signal::Stop } => Some(instance.container.clone()),
-            _ => None,
-        });
-        stops.collect()
+        let (mut starts, mut stops) = (Vec::new(), Vec::new());
+        sort(plan, &mut starts, &mut stops);
+        stops
+    }
+
+    fn sort(plan: &Plan, starts: &mut Vec<String>, stops: &mut Vec<String>) {
+        for action in &plan.actions {
+            if let Action::Start(instance) = action {
+                starts.push(instance.to_string());
+            } else if let Action::Signal { instance, signal: Signal::Stop } = action {
+                stops.push(instance.container.clone());
+            }
+        }
     }
 
     fn condition(plan: &Plan, kind: &str) -> (String, Option<String>) {

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod, PodStatus};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::images::{self, Fetch, fetch};
 use super::order;
@@ -22,16 +21,10 @@ use super::{
 };
 use crate::api::event::Note;
 use crate::api::object::Object;
-use crate::api::pod::{Phase, active_deadline, grace_period, is_terminal, phase, qos_class};
+use crate::api::pod::{Phase, active_deadline, is_terminal, phase, qos_class};
 
 const DEADLINE_REASON: &str = "DeadlineExceeded";
 const DEADLINE_MESSAGE: &str = "Pod was active on the node longer than the specified deadline";
-
-/// A deletion is stored in whole seconds: its grace may end this much later.
-const ROUNDED_OFF: Duration = Duration::from_secs(1);
-
-/// What a sidecar gets between its stop signal and the kill, also when the others have used up the grace.
-const SIDECAR_GRACE_MIN: Duration = Duration::from_secs(2);
 
 /// What should happen to the pod now.
 /// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/>
@@ -51,16 +44,16 @@ pub fn reconcile(pod: &Pod, observed: &Observed, rules: &Rules, now: Timestamp) 
     if is_terminal(pod) { look.clear(&stored) } else { look.work(stored) }
 }
 
-struct Look<'a> {
-    pod: &'a Pod,
-    observed: &'a Observed,
-    rules: &'a Rules,
-    now: Timestamp,
-    actions: Vec<Action>,
-    alarm: Alarm,
-    ledger: Ledger,
+pub(super) struct Look<'a> {
+    pub(super) pod: &'a Pod,
+    pub(super) observed: &'a Observed,
+    pub(super) rules: &'a Rules,
+    pub(super) now: Timestamp,
+    pub(super) actions: Vec<Action>,
+    pub(super) alarm: Alarm,
+    pub(super) ledger: Ledger,
     /// When the time is up that all containers together have to stop, if they are to.
-    grace_ends: Option<Timestamp>,
+    pub(super) grace_ends: Option<Timestamp>,
 }
 
 impl Look<'_> {
@@ -99,26 +92,17 @@ impl Look<'_> {
         }
         self.forget(&stored, ending);
         let active = order::is_active(&members, self.observed);
-        let phase = match status::phase(self.pod, &statuses) {
-            _ if stopping && !active => ended_phase(&statuses, late),
+        let found = status::phase(self.pod, &statuses);
+        let phase = if stopping && !active {
+            ended_phase(&statuses, late)
+        } else if found.is_terminal() && active {
             // A pod is not over while anything of it runs.
-            ended if ended.is_terminal() && active => phase(self.pod),
-            phase => phase,
+            phase(self.pod)
+        } else {
+            found
         };
         let status = status::assemble(&stored, statuses, phase, self.observed, self.now);
         self.plan(status)
-    }
-
-    /// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#termination-with-sidecars>
-    fn end_of_grace(&self, members: &[Member<'_>], start: Option<&Time>) -> Option<Timestamp> {
-        let asked = self.pod.metadata.deletion_timestamp.as_ref();
-        let late =
-            || Some(later(start?.0, active_deadline(self.pod)?)).filter(|at| *at <= self.now);
-        let decided = || order::decided_at(members).filter(|_| order::is_decided(members));
-        let since = || late().into_iter().chain(decided()).min();
-        asked
-            .map(|time| later(time.0, ROUNDED_OFF))
-            .or_else(|| since().map(|at| later(at, grace_period(self.pod))))
     }
 
     /// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination>
@@ -142,6 +126,8 @@ impl Look<'_> {
             Standing::Running { started_at } => {
                 if stopping {
                     self.stop_in_turn(members, place);
+                } else {
+                    self.examine(member);
                 }
                 Shown::Running { started_at: *started_at }
             }
@@ -160,51 +146,6 @@ impl Look<'_> {
                 }
                 Shown::Waiting { reason: refused(*reason), message: Some(message.clone()) }
             }
-        }
-    }
-
-    /// A sidecar waits for its turn, for as long as there is time.
-    fn stop_in_turn(&mut self, members: &[Member<'_>], place: usize) {
-        let waits = !order::is_its_turn_to_stop(members, place, self.observed);
-        let time_is_up = self.grace_ends.is_some_and(|at| at <= self.now);
-        if waits && !time_is_up && !grace_period(self.pod).is_zero() {
-            self.grace_ends.into_iter().for_each(|at| self.alarm.set(at));
-            return;
-        }
-        self.stop(&members[place]);
-    }
-
-    /// The stop signal, and after the grace period the kill.
-    /// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination>
-    fn stop(&mut self, member: &Member<'_>) {
-        let grace = grace_period(self.pod);
-        let sent = member.seen.and_then(|seen| seen.signalled);
-        let signal = match sent {
-            None if grace.is_zero() => Signal::Kill,
-            None => Signal::Stop,
-            Some((Signal::Kill, _)) => return,
-            Some((Signal::Stop, at)) => {
-                let own = later(at, grace);
-                let due = self.grace_ends.map_or(own, |end| own.min(end));
-                let due = match member.role {
-                    Role::Sidecar => due.max(later(at, SIDECAR_GRACE_MIN.min(grace))),
-                    Role::Init | Role::App => due,
-                };
-                if due > self.now {
-                    self.alarm.set(due);
-                    return;
-                }
-                Signal::Kill
-            }
-        };
-        let operation = Operation::Signal(member.instance(), signal);
-        if self.observed.in_flight.contains(&operation) {
-            return;
-        }
-        self.actions.push(Action::Signal { instance: member.instance(), signal });
-        if sent.is_none() {
-            let message = format!("Stopping container {}", member.name());
-            self.tell(member.note(Note::normal("Killing", message)));
         }
     }
 
@@ -388,7 +329,7 @@ impl Look<'_> {
         }
     }
 
-    fn tell(&mut self, note: Note) {
+    pub(super) fn tell(&mut self, note: Note) {
         self.actions.push(Action::Tell(note));
     }
 

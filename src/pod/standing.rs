@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{
     Container as Wanted, ContainerStateTerminated, ContainerStatus, Pod, PodStatus,
 };
 
+use super::check::has_started;
 use super::timer::whole;
 use super::{Cause, Container, Exit, Instance, Observed, Operation, RefusedReason, State};
 use crate::api::event::Note;
@@ -25,6 +26,8 @@ pub(super) struct Member<'a> {
     pub(super) policy: RestartPolicy,
     /// What it waits for before it first runs, in one word.
     pub(super) creating: &'static str,
+    /// Whether it runs and counts as started.
+    pub(super) up: bool,
     pub(super) stored: Option<&'a ContainerStatus>,
     /// The current attempt: the restart count.
     pub(super) attempt: u32,
@@ -89,7 +92,7 @@ impl<'a> Member<'a> {
             })
             .unwrap_or(Standing::Waiting);
         let creating = "ContainerCreating";
-        Self { spec, role, policy, creating, stored, attempt, standing, seen }
+        Self { spec, role, policy, creating, up: false, stored, attempt, standing, seen }
     }
 
     pub(super) fn name(&self) -> &'a str {
@@ -175,7 +178,8 @@ pub(super) fn members<'a>(
         let status = status_of(&container.name, stored.container_statuses.as_deref());
         Member::new((container, Role::App), own, status, observed, now)
     });
-    init.chain(apps).map(|member| Member { creating, ..member }).collect()
+    let all = init.chain(apps);
+    all.map(|member| Member { creating, up: has_started(&member, observed), ..member }).collect()
 }
 
 fn status_of<'a>(name: &str, all: Option<&'a [ContainerStatus]>) -> Option<&'a ContainerStatus> {

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{
     ContainerStatus, Pod, PodCondition, PodIP, PodStatus,
 };
 
+use super::check::is_ready;
 use super::standing::{Member, Role, container_id};
 use super::timer::whole;
 use super::{Image, Observed, Sandbox};
@@ -83,7 +84,7 @@ pub(super) fn container(
     let running = state.running.is_some();
     let ready = match member.role {
         Role::Init => state.terminated.as_ref().is_some_and(|end| end.exit_code == 0),
-        Role::Sidecar | Role::App => running,
+        Role::Sidecar | Role::App => running && member.up && is_ready(member, observed),
     };
     let image = member.image().to_owned();
     let seen_id = member.seen.map(|seen| seen.image_id.clone()).filter(|id| !id.is_empty());
@@ -97,7 +98,7 @@ pub(super) fn container(
         image,
         container_id: id,
         ready,
-        started: Some(running),
+        started: Some(running && member.up),
         restart_count: i32::try_from(count).unwrap_or(i32::MAX),
         state: Some(state),
         last_state: Some(ContainerState { terminated: last, ..ContainerState::default() }),

@@ -24,10 +24,15 @@ use super::pause::pause;
 use super::sandbox::{self, Network};
 use super::spec::{self, Host};
 use super::task::{Blueprint, Failure, Found as Standing, Shim, TERMINATION_LOG, Task};
-use super::{Error, Found, PullError, Pulled, Pulls, Runtime, StartError, last_words, namespaces};
+use super::{
+    Error, Executed, Found, PullError, Pulled, Pulls, Runtime, StartError, check, last_words,
+    namespaces,
+};
 use crate::api::object::Object;
 use crate::monitor;
-use crate::pod::{Cause, Container, Exit, Instance, PullPolicy, RefusedReason, Signal, State};
+use crate::pod::{
+    Cause, Container, Exit, Handler, Instance, PullPolicy, RefusedReason, Signal, State,
+};
 
 /// What an operator may set.
 #[derive(Debug, Clone)]
@@ -176,6 +181,35 @@ impl Runtime for Containerd {
         let log = shared.speaking_log(pod, instance);
         shared.add_last_words(pod.uid(), instance, log.as_deref(), &mut exit);
         exit
+    }
+
+    async fn exec(
+        &self,
+        pod: &Pod,
+        instance: &Instance,
+        command: &[String],
+        timeout: Duration,
+    ) -> Result<Executed, Error> {
+        let task = self.shared.task(pod.uid(), instance);
+        let command = command.to_vec();
+        let work = async move { super::exec::run(&task, command, timeout).await };
+        self.carry_out(work).await.unwrap_or_else(broken)
+    }
+
+    async fn check(
+        &self,
+        pod: &Pod,
+        instance: &Instance,
+        handler: &Handler,
+        timeout: Duration,
+    ) -> Result<Result<(), String>, Error> {
+        if let Handler::Exec(command) = handler {
+            let ran = self.exec(pod, instance, command, timeout).await?;
+            return Ok(check::of_program(ran, timeout));
+        }
+        let own = !sandbox::is_on_host_network(pod, self.shared.settings.network);
+        let net = own.then(|| namespaces::network(&self.shared.layout.namespaces(pod.uid())));
+        Ok(check::over_network(net, handler.clone(), timeout).await)
     }
 
     async fn signal(&self, pod: &Pod, instance: &Instance, signal: Signal) -> Result<(), Error> {

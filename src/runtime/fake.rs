@@ -5,16 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::watch;
 
-use super::{Error, Found, PullError, Pulled, Pulls, Runtime, StartError};
+use super::{Error, Executed, Found, PullError, Pulled, Pulls, Runtime, StartError};
 use crate::api::object::Object;
 use crate::pod::{
-    Cause, Container, Exit, ImageError, ImageReason, Instance, PullPolicy, Signal, State,
+    Cause, Container, Exit, Handler, ImageError, ImageReason, Instance, PullPolicy, Signal, State,
 };
 
 /// The host. It outlives the engines that work with it.
@@ -172,6 +173,26 @@ impl Runtime for Fake {
             // The sender lives as long as this host.
             let _ = changes.changed().await;
         }
+    }
+
+    async fn exec(
+        &self,
+        _: &Pod,
+        _: &Instance,
+        _: &[String],
+        _: Duration,
+    ) -> Result<Executed, Error> {
+        Ok(Executed::Exited { code: 0, output: String::new() })
+    }
+
+    async fn check(
+        &self,
+        _: &Pod,
+        _: &Instance,
+        _: &Handler,
+        _: Duration,
+    ) -> Result<Result<(), String>, Error> {
+        Ok(Ok(()))
     }
 
     async fn signal(&self, pod: &Pod, instance: &Instance, signal: Signal) -> Result<(), Error> {

@@ -6,7 +6,9 @@
 mod accounts;
 mod adaptor;
 mod cgroups;
+mod check;
 pub mod containerd;
+mod exec;
 pub mod fake;
 mod host;
 pub mod image;
@@ -23,6 +25,7 @@ pub mod spec;
 mod task;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -30,7 +33,9 @@ use k8s_openapi::api::core::v1::Pod;
 
 pub use self::adaptor::{Containerd, Now, Settings};
 pub use self::sandbox::Network;
-use crate::pod::{Container, Exit, ImageError, Instance, PullPolicy, RefusedReason, Signal};
+use crate::pod::{
+    Container, Exit, Handler, ImageError, Instance, PullPolicy, RefusedReason, Signal,
+};
 
 /// What a pod's containers can be asked for. Every verb is idempotent: done twice is done once, and
 /// what is gone already is success.
@@ -51,6 +56,25 @@ pub trait Runtime: Send + Sync + 'static {
 
     /// Waits until an instance that was started has ended. Waits out a containerd that is away.
     async fn wait(&self, pod: &Pod, instance: &Instance) -> Exit;
+
+    /// Runs a program in an instance that runs, to its end or for so long at most.
+    async fn exec(
+        &self,
+        pod: &Pod,
+        instance: &Instance,
+        command: &[String],
+        timeout: Duration,
+    ) -> Result<Executed, Error>;
+
+    /// Asks an instance that runs. The inner error is its answer, the outer one says that it could not be
+    /// asked.
+    async fn check(
+        &self,
+        pod: &Pod,
+        instance: &Instance,
+        handler: &Handler,
+        timeout: Duration,
+    ) -> Result<Result<(), String>, Error>;
 
     async fn signal(&self, pod: &Pod, instance: &Instance, signal: Signal) -> Result<(), Error>;
 
@@ -74,6 +98,21 @@ pub struct Found {
     pub sandbox: bool,
     pub ip: Option<String>,
     pub containers: BTreeMap<Instance, Container>,
+}
+
+/// How a program ended that was run in a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Executed {
+    Exited {
+        code: i32,
+        /// The end of what it wrote.
+        output: String,
+    },
+    /// It could not be started.
+    NotStarted {
+        message: String,
+    },
+    TimedOut,
 }
 
 /// An image that is there.

@@ -377,7 +377,7 @@ fn make_termination_log(dir: &Path) -> io::Result<()> {
 }
 
 /// What is gone needs no removal.
-fn gone<T>(result: Result<T, Status>) -> Result<(), Status> {
+pub(super) fn gone<T>(result: Result<T, Status>) -> Result<(), Status> {
     match result {
         Ok(_) => Ok(()),
         Err(status) if is_not_found(&status) => Ok(()),

@@ -73,3 +73,60 @@ fn case_117_sidecars_serve_the_others_and_do_not_keep_the_job_from_its_end() {
         at("two goes").is_some() && at("two goes") < at("one goes"),
     );
 }
+
+#[test]
+fn what_a_container_leaves_to_be_read_is_told_with_its_end() {
+    let host = Host::new();
+    let more = "terminationMessagePath: /tmp/why";
+    let outcome =
+        host.run(&job("", "echo out; printf 'disk on fire' > /tmp/why; exit 4", more), &[]);
+    outcome.exits(1).says("disk on fire");
+    let more = "terminationMessagePolicy: FallbackToLogsOnError";
+    let outcome = host.run(&job("", "echo last words >&2; exit 4", more), &["-o", "json"]);
+    outcome.exits(1).says("last words");
+}
+
+#[test]
+fn hooks_run_in_the_container_after_the_start_and_before_the_stop() {
+    let host = Host::new();
+    let main = "until test -e /dev/shm/started; do sleep 0.05; done; echo the hook ran";
+    let more = "lifecycle: {postStart: {exec: {command: [sh, -c, 'touch /dev/shm/started']}}}";
+    host.run(&job("", main, more), &[]).exits(0).prints("the hook ran");
+
+    let main = "trap 'cat /dev/shm/bye; exit 0' TERM; while true; do sleep 0.05; done";
+    let more = "lifecycle: {preStop: {exec: {command: [sh, -c, 'echo prepared > /dev/shm/bye']}}}";
+    let job = job("activeDeadlineSeconds: 4\nterminationGracePeriodSeconds: 5", main, more);
+    host.run(&job, &[]).exits(1).prints("prepared");
+
+    let more = "lifecycle: {postStart: {exec: {command: [sh, -c, 'echo oh no; exit 3']}}}";
+    let job = self::job("terminationGracePeriodSeconds: 1", "sleep 1000", more);
+    host.run(&job, &[]).exits(1).says("FailedPostStartHook").says("oh no");
+}
+
+#[test]
+fn a_container_stops_for_the_signal_that_it_asks_for() {
+    let host = Host::new();
+    let main = "trap 'echo usr1; exit 0' USR1; while true; do sleep 0.05; done";
+    let more = "lifecycle: {stopSignal: SIGUSR1}";
+    let job = job("activeDeadlineSeconds: 4\nos: {name: linux}", main, more);
+    host.run(&job, &[]).exits(1).prints("usr1");
+}
+
+#[test]
+fn probes_ask_in_the_pods_own_network_and_in_its_container() {
+    let host = Host::new();
+    let serve = "touch /dev/shm/alive; while true; do printf 'HTTP/1.0 200 OK\\r\\n\\r\\n' | nc -l -p 8080; done";
+    let sidecar = init(
+        "web",
+        serve,
+        "restartPolicy: Always, startupProbe: {httpGet: {port: 8080}, periodSeconds: 1}, \
+         livenessProbe: {exec: {command: [test, -e, /dev/shm/alive]}, periodSeconds: 1}, ",
+    );
+    let spec = format!("initContainers:\n{sidecar}terminationGracePeriodSeconds: 1");
+    let outcome = host.run(&job(&spec, "echo served | nc -w 5 127.0.0.1 8080", ""), &[]);
+    outcome.exits(0).prints("200 OK");
+
+    let more = "livenessProbe: {tcpSocket: {port: 9}, periodSeconds: 1, failureThreshold: 2}";
+    let job = job("terminationGracePeriodSeconds: 1", "sleep 1000", more);
+    host.run(&job, &[]).exits(1).says("Liveness probe failed").says("137");
+}

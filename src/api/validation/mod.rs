@@ -4,6 +4,7 @@
 //! where a Job comes from. The rules and their words are those of
 //! <https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/job-v1/>.
 
+mod check;
 mod completion;
 pub(super) mod names;
 pub mod object;

@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1::{
 use super::{Found, Problem, names, quoted};
 use crate::api::downward::{FIELD_PATHS, FieldPath};
 use crate::api::path::Path;
+use crate::api::pod::is_sidecar;
 use crate::api::quantity::{Quantity, ResourceList};
 
 impl Found {
@@ -41,6 +42,7 @@ impl Found {
         for (index, container) in pod.containers.iter().enumerate() {
             let path = containers.index(index);
             self.container(&path, container);
+            self.checks(&path, pod, container);
             if !container.name.is_empty() && !names.insert(container.name.as_str()) {
                 self.add(&path.field("name"), Problem::Duplicate { value: container.name.clone() });
             }
@@ -49,6 +51,11 @@ impl Found {
         for (index, container) in pod.init_containers.iter().flatten().enumerate() {
             let path = init.index(index);
             self.container(&path, container);
+            if is_sidecar(container) {
+                self.checks(&path, pod, container);
+            } else {
+                self.no_checks(&path, container);
+            }
             if !container.name.is_empty() && !names.insert(container.name.as_str()) {
                 self.add(&path.field("name"), Problem::Duplicate { value: container.name.clone() });
             }

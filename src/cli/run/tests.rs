@@ -15,9 +15,9 @@ use tokio::sync::{mpsc, watch};
 use super::*;
 use crate::api::object::Object;
 use crate::cli::output::Captured;
-use crate::pod::{Container, Exit as End, Instance, PullPolicy, Signal};
+use crate::pod::{Container, Exit as End, Handler, Instance, PullPolicy, Signal};
 use crate::runtime::fake::Fake;
-use crate::runtime::{Error, Found, PullError, Pulled, Pulls, Runtime, StartError, logs};
+use crate::runtime::{Error, Executed, Found, PullError, Pulled, Pulls, Runtime, StartError, logs};
 use crate::server::manifests::Source;
 use crate::{engine, job, pod};
 
@@ -442,6 +442,26 @@ impl Runtime for Stubborn {
 
     async fn wait(&self, pod: &Pod, instance: &Instance) -> End {
         self.0.wait(pod, instance).await
+    }
+
+    async fn exec(
+        &self,
+        pod: &Pod,
+        instance: &Instance,
+        command: &[String],
+        timeout: Duration,
+    ) -> Result<Executed, Error> {
+        self.0.exec(pod, instance, command, timeout).await
+    }
+
+    async fn check(
+        &self,
+        pod: &Pod,
+        instance: &Instance,
+        handler: &Handler,
+        timeout: Duration,
+    ) -> Result<Result<(), String>, Error> {
+        self.0.check(pod, instance, handler, timeout).await
     }
 
     async fn signal(&self, pod: &Pod, instance: &Instance, signal: Signal) -> Result<(), Error> {
