@@ -11,8 +11,9 @@ use crate::runtime::pause::pause;
 /// So often in a row a registry is asked again in vain.
 const RETRIES_MAX: usize = 5;
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
-/// A registry that wants to be left alone for longer than this has refused.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+/// A registry that wants to be left alone for longer than this has refused: whoever waits for the image
+/// is to see why.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(10);
 
 /// How often and how soon a registry is asked again.
 #[derive(Debug)]
