@@ -405,7 +405,8 @@ fn failure(attempt: &'static str, status: &Status) -> Failure {
         "context canceled",
     ];
     /// What runs containers on this host is not as it should be.
-    const HOST: [&str; 5] = [
+    const HOST: [&str; 6] = [
+        "unable to retrieve OCI runtime error",
         "binary not installed",
         "OCI runtime binary",
         "failed to create init process I/O",
@@ -414,9 +415,12 @@ fn failure(attempt: &'static str, status: &Status) -> Failure {
     ];
     let message = plain(status);
     let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    // What the OCI runtime says is of the container; what comes before it is of the host.
-    let of_container = message.contains("OCI runtime create failed")
-        || message.contains("OCI runtime start failed");
+    // What the OCI runtime says is of the container; what comes before it is of the host, and so is a
+    // runtime that could not be asked.
+    let asked = !message.contains("unable to retrieve OCI runtime error");
+    let of_container = asked
+        && (message.contains("OCI runtime create failed")
+            || message.contains("OCI runtime start failed"));
     let away = is_away(status) || already_exists(status) || is_not_found(status);
     if away || message.contains("no space left on device") || (!of_container && says(&MOMENT)) {
         return Failure::Retry { message: format!("cannot {attempt} the task: {message}") };
