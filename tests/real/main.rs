@@ -4,7 +4,12 @@
 //! its own, and fails if it leaves anything behind.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod breakdowns;
+mod containerd;
 mod host;
 mod leftovers;
 mod pods;
+mod output;
+mod refusals;
 mod run;
+mod running;
