@@ -20,6 +20,8 @@ const JOB_LINES_MAX: usize = 8;
 const LAYER_LINES_MAX: usize = 8;
 /// So much of a digest tells layers apart.
 const DIGEST_CHARS: usize = 12;
+/// So many of an image's name.
+const NAME_CHARS: usize = 24;
 
 #[derive(Debug)]
 pub(super) struct View {
@@ -86,10 +88,8 @@ impl View {
         let screen = &self.screen;
         let line = self.layers.entry(id).or_insert_with(|| {
             let line = screen.insert(0, ProgressBar::new(layer.total));
-            line.set_style(style(
-                "  {prefix}  {bar:24}  {bytes}/{total_bytes}  {bytes_per_sec}  {msg}",
-            ));
-            line.set_prefix(format!("{image} {}", short(&layer.digest)));
+            line.set_style(style("  {prefix}  {bytes}/{total_bytes}  {msg}  {wide_bar}"));
+            line.set_prefix(format!("{} {}", name(image), short(&layer.digest)));
             line
         });
         line.set_length(layer.total);
@@ -144,6 +144,14 @@ fn phase(phase: LayerPhase) -> &'static str {
     }
 }
 
+/// An image's name, as much of it as leaves room for the bytes on a narrow terminal.
+fn name(image: &str) -> &str {
+    let name = image.rsplit_once('/').map_or(image, |(_, name)| name);
+    let name = name.split_once('@').map_or(name, |(name, _)| name);
+    let end = name.char_indices().nth(NAME_CHARS).map_or(name.len(), |(at, _)| at);
+    &name[..end]
+}
+
 fn short(digest: &str) -> String {
     digest.trim_start_matches("sha256:").chars().take(DIGEST_CHARS).collect()
 }
@@ -178,6 +186,13 @@ mod tests {
         job.status = serde_json::from_value(complete).unwrap();
         view.job(&job);
         assert!(view.jobs.is_empty());
+    }
+
+    #[test]
+    fn the_name_of_an_image_leaves_room_for_the_bytes() {
+        assert_eq!(name("docker.io/luksa/batch-job:latest"), "batch-job:latest");
+        assert_eq!(name("docker.io/luksa/batch-job@sha256:0123"), "batch-job");
+        assert_eq!(name(&"é".repeat(100)), "é".repeat(NAME_CHARS));
     }
 
     #[test]
