@@ -7,6 +7,7 @@
 mod breakdowns;
 mod containerd;
 mod host;
+mod interrupts;
 mod leftovers;
 mod pods;
 mod output;

@@ -215,3 +215,83 @@ fn manifests_come_from_standard_input_and_from_lists() {
 fn indented(text: &str) -> String {
     text.trim().replace('\n', "\n  ")
 }
+
+#[test]
+fn jobs_of_one_name_in_two_namespaces_are_two_jobs() {
+    let host = Host::new();
+    let in_namespace = |name: &str| {
+        let meta = format!("{{name: j, namespace: {name}}}");
+        job(&format!("echo in {name}"), "").replace("{name: j}", &meta)
+    };
+    let both = format!("{}---\n{}", in_namespace("one"), in_namespace("two"));
+    host.run(&both, &[]).exits(0).prints("in one").prints("in two");
+}
+
+#[test]
+fn a_directory_of_manifests_is_run_and_the_worst_of_its_jobs_counts() {
+    let host = Host::new();
+    let dir = host.path().join("jobs");
+    fs::create_dir(&dir).unwrap();
+    fs::write(dir.join("a.yaml"), job("echo good", "")).unwrap();
+    let bad = job("echo bad; exit 4", "backoffLimit: 0").replace("name: j", "name: k");
+    fs::write(dir.join("b.yml"), bad).unwrap();
+    fs::write(dir.join("README"), "not a manifest").unwrap();
+    let outcome = Outcome::of(host.kiln("run").arg("-f").arg(dir));
+    outcome.exits(1).prints("good").prints("bad").says("exited with code 4");
+}
+
+#[test]
+fn nothing_to_do_is_complete_and_nothing_that_may_run_times_out() {
+    let host = Host::new();
+    host.run(&job("true", "completions: 0"), &[]).exits(0).says("0/0");
+    let outcome = host.run(&job("true", "parallelism: 0"), &["--timeout", "1s"]);
+    outcome.exits(4).says("timed out");
+}
+
+#[test]
+fn a_pod_of_two_containers_fails_with_the_one_that_does() {
+    let host = Host::new();
+    let two = job("echo fine", "backoffLimit: 0")
+        + "      - {name: other, image: luksa/batch-job, command: [sh, -c, 'echo no; exit 9']}\n";
+    let outcome = host.run(&two, &[]);
+    outcome.exits(1).prints("/main] fine").prints("/other] no").says("exited with code 9");
+}
+
+#[test]
+fn long_names_large_environments_and_all_of_unicode_reach_the_program() {
+    let host = Host::new();
+    let (name, large) = ("n".repeat(63), "x".repeat(100_000));
+    let more = format!(
+        "        env: [{{name: LARGE, value: {large}}}, {{name: WORDS, value: 'grüße, 世界 🦀'}}]\n        \
+         command:"
+    );
+    let job = job("echo ${#LARGE} $WORDS; hostname", "")
+        .replace("{name: j}", &format!("{{name: {name}}}"))
+        .replace("        command:", &more);
+    host.run(&job, &[]).exits(0).prints("100000 grüße, 世界 🦀").says(&name);
+}
+
+#[test]
+fn a_program_without_rights_finds_its_directory_and_a_root_that_it_cannot_write() {
+    let host = Host::new();
+    let more = "        workingDir: /not/there/yet\n        securityContext: {runAsUser: 65534, \
+                readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}\n        command:";
+    let script =
+        "id -u; pwd; grep CapBnd /proc/self/status; touch /x 2>/dev/null || echo read-only";
+    let outcome = host.run(&job(script, "").replace("        command:", more), &[]);
+    outcome.exits(0).prints("65534").prints("/not/there/yet").prints("read-only");
+    outcome.prints("CapBnd:\t0000000000000000");
+}
+
+#[test]
+fn a_pod_on_the_network_of_the_host_reaches_its_loopback() {
+    let host = Host::new();
+    let (address, port) =
+        host.registry().rsplit_once(':').map(|(a, p)| (a.to_owned(), p.to_owned())).unwrap();
+    let script = format!("nc -w 2 {address} {port} </dev/null && echo reached || echo apart");
+    host.run(&job(&script, ""), &[]).exits(0).prints("apart");
+    host.run(&job(&script, ""), &["--network", "host"]).exits(0).prints("reached");
+    let own = job(&script, "")
+        .replace("      restartPolicy", "      hostNetwork: true\n      restartPolicy");
+    host.run(&own, &[]).exits(0).prints("reached");
+}
