@@ -3,7 +3,7 @@
 //! Owns: the table, why a Job failed, and the finished Jobs as JSON or YAML. Must not know: where it is
 //! printed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -167,8 +167,7 @@ pub(super) fn summary(
     log_dir: &Path,
     now: Timestamp,
 ) -> String {
-    let rows: Vec<_> = jobs.iter().map(|job| job_row(job, now)).collect();
-    let mut out = table(JOB_COLUMNS, &rows);
+    let mut out = standing(jobs, now);
     for job in jobs {
         if is_finished(job) == Some(Finished::Failed) {
             out.push('\n');
@@ -176,6 +175,24 @@ pub(super) fn summary(
         }
     }
     out
+}
+
+/// The table; with the namespaces where there are several, as kubectl prints it.
+fn standing(jobs: &[&Job], now: Timestamp) -> String {
+    let namespaces: BTreeSet<&str> = jobs.iter().map(|job| job.namespace()).collect();
+    if namespaces.len() < 2 {
+        let rows: Vec<_> = jobs.iter().map(|job| job_row(job, now)).collect();
+        return table(JOB_COLUMNS, &rows);
+    }
+    let [name, status, completions, duration, age] = JOB_COLUMNS;
+    let rows: Vec<_> = jobs
+        .iter()
+        .map(|job| {
+            let [name, status, completions, duration, age] = job_row(job, now);
+            [job.namespace().to_owned(), name, status, completions, duration, age]
+        })
+        .collect();
+    table(["NAMESPACE", name, status, completions, duration, age], &rows)
 }
 
 /// The Jobs as kubectl prints them: one as it is, several as a list.
@@ -216,6 +233,17 @@ mod tests {
         let mut job = Job::default();
         job.metadata.name = Some(name.into());
         job
+    }
+
+    #[test]
+    fn jobs_of_several_namespaces_are_told_apart() {
+        let (mut a, mut b) = (job("j"), job("j"));
+        a.metadata.namespace = Some("one".into());
+        b.metadata.namespace = Some("two".into());
+        let text = standing(&[&a, &b], Timestamp::UNIX_EPOCH);
+        let heads: Vec<Vec<&str>> =
+            text.lines().map(|line| line.split_whitespace().take(2).collect()).collect();
+        assert_eq!(heads, [["NAMESPACE", "NAME"], ["one", "j"], ["two", "j"]]);
     }
 
     #[test]
