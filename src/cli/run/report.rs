@@ -80,7 +80,10 @@ impl Report {
         let told = self.pods.entry(pod.uid().to_owned()).or_default();
         let (mut news, mut trouble) = (Vec::new(), Vec::new());
         let name = format!("pod/{}", pod.name());
-        let ran = |status: &ContainerStatus| status.container_id.is_some();
+        let ran = |status: &ContainerStatus| {
+            let runs = status.state.as_ref().is_some_and(|state| state.running.is_some());
+            runs || ends(status).any(|(end, _)| end.reason.as_deref() != Some("StartError"))
+        };
         if !told.started && all_container_statuses(pod).any(ran) {
             told.started = true;
             news.push(format!("{name} started"));
