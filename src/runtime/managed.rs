@@ -106,7 +106,14 @@ impl Managed {
             Some(process) => process,
             None => Process::Child(spawn(&files)?),
         };
-        serving(&files, &mut process).await?;
+        match serving(&files, &mut process).await {
+            // It was about to end when it was found.
+            Err(Error::Ended { .. }) if matches!(process, Process::Found(_)) => {
+                process = Process::Child(spawn(&files)?);
+                serving(&files, &mut process).await?;
+            }
+            served => served?,
+        }
         let stop = CancellationToken::new();
         let mut keeper = JoinSet::new();
         keeper.spawn(keep(files.clone(), process, stop.clone()));
@@ -142,11 +149,13 @@ fn prepare(files: &Files) -> io::Result<()> {
     fs::write(files.config(), config)
 }
 
-/// The containerd that an earlier kiln started here, if it still runs.
+/// The containerd that an earlier kiln started here, if it still runs. It is known by its configuration:
+/// a kiln that was killed may not have noted its number.
 fn found(files: &Files) -> Option<Process> {
-    let text = fs::read_to_string(files.pid()).ok()?;
-    let pid = Pid::from_raw(text.trim().parse().ok()?)?;
-    is_ours(files, pid).then_some(Process::Found(pid))
+    let entries = fs::read_dir("/proc").ok()?.flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let mut ours = pids.filter_map(Pid::from_raw).filter(|pid| is_ours(files, *pid));
+    ours.next().map(Process::Found)
 }
 
 fn is_ours(files: &Files, pid: Pid) -> bool {
