@@ -96,6 +96,7 @@ impl Containerd {
         let images = image::Settings {
             hosts_dir: settings.hosts_dir.clone(),
             snapshotter: SNAPSHOTTER.to_owned(),
+            owner: settings.root.display().to_string(),
             ..image::Settings::default()
         };
         let cgroups = Cgroups::of_host();
@@ -120,14 +121,15 @@ impl Containerd {
     /// Answers whether no pod is left on this host.
     pub async fn finish(&self) -> bool {
         self.shared.tasks.close();
-        let rest = async {
+        let ended = async {
             self.shared.tasks.wait().await;
-            if let Err(error) = self.shared.images.sweep().await {
-                tracing::debug!(%error, "what pulls that were given up have fetched stays for a day");
+            // containerd lets go of what is held after a day.
+            if let Err(error) = self.shared.images.release().await {
+                tracing::debug!(%error, "cannot let go of what was pulled");
             }
         };
         tokio::select! {
-            () = rest => {}
+            () = ended => {}
             () = pause(FINISH_TIMEOUT) => tracing::warn!("containerd does not answer"),
         }
         self.shared.cgroups.remove_parent();

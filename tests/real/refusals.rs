@@ -71,7 +71,7 @@ fn what_a_registry_answers_is_told_with_what_to_do() {
 #[test]
 fn an_oci_runtime_that_is_not_there_costs_no_attempt() {
     let host = Host::new();
-    let job = job("true", "activeDeadlineSeconds: 3\n  backoffLimit: 0");
+    let job = job("true", "activeDeadlineSeconds: 8\n  backoffLimit: 0");
     let outcome = host.run(&job, &["--runtime-binary", "/no/such/runtime"]);
     outcome.exits(1).says("CreateContainerError").says("/no/such/runtime").says("DeadlineExceeded");
 }

@@ -17,6 +17,9 @@ const LEASE_LIFE: SignedDuration = SignedDuration::from_hours(24);
 /// The next pull takes over a lease that is younger than this.
 const LEASE_AGE_MAX: SignedDuration = SignedDuration::from_hours(12);
 
+/// The label that says whose pull a lease is of.
+const OWNER: &str = "kiln/root";
+
 /// Keeps what a pull makes from the garbage collector until the image has its name. That of a pull
 /// which did not get so far stays, for the next pull of the same image.
 #[derive(Debug)]
@@ -43,7 +46,11 @@ impl<'a> Lease<'a> {
             return Ok(Self { inner, name, left });
         }
         let end = since + LEASE_LIFE;
-        let labels = [("containerd.io/gc.expire".to_owned(), end.to_string())].into();
+        let labels = [
+            ("containerd.io/gc.expire".to_owned(), end.to_string()),
+            (OWNER.to_owned(), inner.settings.owner.clone()),
+        ]
+        .into();
         let request = services::CreateRequest { id: String::new(), labels };
         let answer = inner.client.leases().create(call(request)).await;
         let answer = answer.map_err(|s| inner.failed("make a lease", &s))?;
@@ -82,6 +89,18 @@ async fn delete_lease(inner: &Inner, id: String) -> Result<(), Status> {
 }
 
 impl Inner {
+    /// Deletes all leases of this owner: no pull goes on any more, here or in a process that was killed.
+    pub(super) async fn release(&self) -> Result<(), Status> {
+        lock(&self.leases).clear();
+        let filter = format!("labels.\"{OWNER}\"=={:?}", self.settings.owner);
+        let request = services::ListRequest { filters: vec![filter] };
+        let leases = self.client.leases().list(call(request)).await?.into_inner().leases;
+        for lease in leases {
+            delete_lease(self, lease.id).await?;
+        }
+        Ok(())
+    }
+
     /// Deletes the leases of pulls that were given up.
     pub(super) async fn sweep(&self) -> Result<(), Status> {
         loop {

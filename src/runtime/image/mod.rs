@@ -63,6 +63,9 @@ pub struct Settings {
     /// The directory of Docker's `config.json`; without it `$DOCKER_CONFIG`, or `~/.docker`.
     pub docker_config: Option<PathBuf>,
     pub snapshotter: String,
+    /// Whose pulls these are: it stands on every lease, so that those of a process that was killed are
+    /// found again.
+    pub owner: String,
     /// For so long a registry may say nothing before it is asked again.
     pub stall: Duration,
     /// How long the first repetition of a request waits; doubles with each further one.
@@ -75,6 +78,7 @@ impl Default for Settings {
             hosts_dir: PathBuf::from("/etc/containerd/certs.d"),
             docker_config: None,
             snapshotter: "overlayfs".to_owned(),
+            owner: String::new(),
             stall: Duration::from_secs(30),
             backoff_first: Duration::from_millis(500),
         }
@@ -200,6 +204,16 @@ impl Images {
         let reference = reference::parse(image).map_err(invalid)?;
         let found = self.0.unpacked(&reference).await;
         found.map_err(|status| self.0.client.error("look up an image", &status))
+    }
+
+    /// Lets go of what all pulls of this owner have fetched and no image has, also those of a process that
+    /// was killed. No pull may go on.
+    ///
+    /// # Errors
+    /// What containerd says.
+    pub async fn release(&self) -> Result<(), Error> {
+        let released = self.0.release().await;
+        released.map_err(|status| self.0.client.error("delete the leases", &status))
     }
 
     /// Lets go of what pulls that did not get to their end have fetched. Without this, the next pull of
