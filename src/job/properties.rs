@@ -1,17 +1,22 @@
 //! What holds for every Job, whatever its pods do and whenever the engine is interrupted: random
 //! histories, against the promises of <https://kubernetes.io/docs/concepts/workloads/controllers/job/>.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::batch::v1::{Job, JobStatus};
+use k8s_openapi::api::batch::v1::{Job, JobStatus, SuccessPolicy, SuccessPolicyRule};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use super::testing::{at, job};
+use super::indexes::Indexes;
+use super::testing::{at, index_of, job};
 use super::{Action, Plan, Rules, TRACKING_FINALIZER, reconcile};
 use crate::api::deletion::mark_pod;
-use crate::api::job::{is_finished, parallelism, succeeded, true_condition};
+use crate::api::job::{
+    is_finished, is_suspended, parallelism, replaces_only_ended, succeeded, true_condition,
+};
 use crate::api::object::Object;
 use crate::api::pod::{Phase, is_terminal, phase};
 
@@ -28,6 +33,7 @@ enum Step {
     Delete(usize),
     Wait(i64),
     Scale(i32),
+    Suspend(bool),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -40,21 +46,38 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => any::<usize>().prop_map(Step::Delete),
         3 => (0_i64..60).prop_map(Step::Wait),
         1 => (0..6).prop_map(Step::Scale),
+        1 => any::<bool>().prop_map(Step::Suspend),
     ];
     vec(step, 0..80)
 }
 
 fn jobs() -> impl Strategy<Value = Job> {
     let numbers = (0..6, option::of(0..8), 0..6, option::of(0_i64..300), any::<bool>());
-    numbers.prop_map(|(parallelism, completions, limit, deadline, in_place)| {
-        let mut job = job(parallelism, completions);
-        let spec = job.spec.as_mut().unwrap();
-        spec.backoff_limit = Some(limit);
-        spec.active_deadline_seconds = deadline;
-        let policy = if in_place { "OnFailure" } else { "Never" };
-        spec.template.spec.as_mut().unwrap().restart_policy = Some(policy.into());
-        job
-    })
+    let indexes = (any::<bool>(), option::of(0..3), option::of(0..3), option::of(1..4));
+    let choices = (numbers, indexes, any::<bool>());
+    choices.prop_map(
+        |((parallelism, completions, limit, deadline, in_place), indexes, only_ended)| {
+            let mut job = job(parallelism, completions);
+            let spec = job.spec.as_mut().unwrap();
+            spec.backoff_limit = Some(limit);
+            spec.active_deadline_seconds = deadline;
+            spec.pod_replacement_policy = only_ended.then(|| "Failed".into());
+            let policy = if in_place { "OnFailure" } else { "Never" };
+            spec.template.spec.as_mut().unwrap().restart_policy = Some(policy.into());
+            let (indexed, per_index, most, enough) = indexes;
+            if indexed && completions.is_some() {
+                spec.completion_mode = Some("Indexed".into());
+                spec.backoff_limit_per_index = per_index;
+                spec.max_failed_indexes = most.filter(|_| per_index.is_some());
+                let rule = |succeeded_count| SuccessPolicyRule {
+                    succeeded_count,
+                    succeeded_indexes: None,
+                };
+                spec.success_policy = enough.map(|n| SuccessPolicy { rules: vec![rule(Some(n))] });
+            }
+            job
+        },
+    )
 }
 
 /// A Job and its pods, as a store would have them.
@@ -90,6 +113,7 @@ impl World {
             Step::Delete(n) => self.change(*n, |now, pod| mark_pod(pod, None, now)),
             Step::Wait(seconds) => self.now += SignedDuration::from_secs(*seconds),
             Step::Scale(n) => self.job.spec.as_mut().unwrap().parallelism = Some(*n),
+            Step::Suspend(so) => self.job.spec.as_mut().unwrap().suspend = Some(*so),
         }
         // What was let go and has ended leaves the store.
         let gone = |pod: &Pod| {
@@ -113,11 +137,18 @@ impl World {
             let held = self.pods.iter().filter(|pod| pod.has_finalizer(TRACKING_FINALIZER));
             held.filter(|pod| wanted(pod)).count()
         };
-        let won = uncounted(|pod| phase(pod) == Phase::Succeeded);
-        let lost = uncounted(|pod| {
-            phase(pod) == Phase::Failed || (pod.is_deleting() && !is_terminal(pod))
-        });
-        let active = uncounted(|pod| !is_terminal(pod) && !pod.is_deleting());
+        let won = self.won();
+        let waits = replaces_only_ended(&self.job);
+        let lost = match waits {
+            true => uncounted(|pod| phase(pod) == Phase::Failed),
+            false => uncounted(|pod| {
+                phase(pod) == Phase::Failed || (pod.is_deleting() && !is_terminal(pod))
+            }),
+        };
+        let running = match waits {
+            true => uncounted(|pod| !is_terminal(pod)),
+            false => uncounted(|pod| !is_terminal(pod) && !pod.is_deleting()),
+        };
         let plan = self.plan();
         self.write(&plan);
         if is_finished(&before).is_some() {
@@ -126,7 +157,7 @@ impl World {
             return;
         }
         let fails = true_condition(&self.job, "FailureTarget").is_some();
-        let stopped = if fails { active } else { 0 };
+        let stopped = if fails { running } else { 0 };
         let (was, is) = (status(&before), status(&self.job));
         assert_eq!(is.succeeded.unwrap_or(0) - was.succeeded.unwrap_or(0), number(won));
         assert_eq!(is.failed.unwrap_or(0) - was.failed.unwrap_or(0), number(lost + stopped));
@@ -135,6 +166,15 @@ impl World {
         let acts = again.actions.iter().any(|action| !matches!(action, Action::Tell(_)));
         assert!(!acts, "done twice, it does more: {:?}", again.actions);
         assert_eq!(again.record, plan.record, "done twice, it says something else");
+    }
+
+    /// How many successes are to be counted: of an Indexed Job, indexes that had none.
+    fn won(&self) -> usize {
+        let held = self.pods.iter().filter(|pod| pod.has_finalizer(TRACKING_FINALIZER));
+        let won = held.filter(|pod| phase(pod) == Phase::Succeeded);
+        let Some(indexes) = Indexes::of(&self.job) else { return won.count() };
+        let new = won.map(index_of).filter(|index| !indexes.is_over(*index));
+        new.collect::<BTreeSet<u32>>().len()
     }
 
     fn write(&mut self, plan: &Plan) {
@@ -159,7 +199,12 @@ impl World {
                     }
                 }
                 Action::ReleasePod { name } => {
-                    self.named(name).remove_finalizer(TRACKING_FINALIZER)
+                    let waits = replaces_only_ended(&self.job);
+                    let pod = self.named(name);
+                    pod.remove_finalizer(TRACKING_FINALIZER);
+                    // The end of this one is awaited no more: the Job has succeeded without it.
+                    let uncounted = waits && !is_terminal(pod);
+                    self.dismissed += usize::from(uncounted && !fails);
                 }
                 Action::AdoptPod { .. } | Action::DisownPod { .. } | Action::Tell(_) => {}
             }
@@ -186,12 +231,30 @@ impl World {
         }
         let status = status(&self.job);
         assert_eq!(status.active.unwrap_or(0), number(self.active()));
+        assert!(active == 0 || !is_suspended(&self.job), "{active} pods run while the Job waits");
+        self.check_indexes();
+    }
+
+    /// An index has one pod at most, and is complete or failed, and stays so.
+    fn check_indexes(&self) {
+        let Some(indexes) = Indexes::of(&self.job) else { return };
+        let waits = replaces_only_ended(&self.job);
+        let live = |pod: &&Pod| !is_terminal(pod) && (waits || !pod.is_deleting());
+        let mut seen = BTreeSet::new();
+        for pod in self.pods.iter().filter(live) {
+            assert!(seen.insert(index_of(pod)), "two pods have index {}", index_of(pod));
+        }
+        assert_eq!(indexes.completed.shared(&indexes.failed), 0, "an index is both");
+        assert_eq!(indexes.completed.len(), succeeded(&self.job));
+        let waiting = self.job.metadata.annotations.iter().flatten().map(|(_, text)| text.len());
+        assert!(waiting.sum::<usize>() < 1000, "the ledger grows");
     }
 
     /// Lets everything end well and time go by, until the Job has ended too.
     fn finish(&mut self) {
         let idle = parallelism(&self.job) == 0;
-        for _ in 0..40 {
+        self.step(&Step::Suspend(false));
+        for _ in 0..60 {
             self.step(&Step::Look);
             self.step(&Step::End(0, true));
             self.step(&Step::Wait(600));

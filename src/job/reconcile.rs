@@ -49,8 +49,9 @@ pub fn reconcile(job: &Job, pods: &[&Pod], rules: &Rules, now: Timestamp) -> Pla
         None => {
             look.manage();
             let verdict = look.is_complete().then(Verdict::completions_reached);
-            if verdict.is_none() {
-                look.tell_suspension();
+            match verdict {
+                Some(_) => look.release_leaving(),
+                None => look.tell_suspension(),
             }
             verdict
         }
@@ -208,7 +209,13 @@ impl<'a> Look<'a> {
             self.failed = self.failed.saturating_add(amount(counted));
         }
         active.into_iter().for_each(|pod| self.delete(pod));
-        self.actions.extend(leaving.into_iter().map(release));
+        self.release_leaving();
+    }
+
+    /// The Job ends: how those pods end changes nothing any more.
+    fn release_leaving(&mut self) {
+        let released: Vec<Action> = self.held_while_they_end().map(release).collect();
+        self.actions.extend(released);
     }
 
     /// The deleted pods that were not counted, because how they end is awaited.
