@@ -87,6 +87,11 @@ fn fill_pod(pod: &mut PodSpec) {
     pod.scheduler_name.get_or_insert_with(|| "default-scheduler".to_owned());
     pod.security_context.get_or_insert_default();
     pod.termination_grace_period_seconds.get_or_insert(30);
+    for volume in pod.volumes.iter_mut().flatten() {
+        if volume.host_path.is_none() {
+            volume.empty_dir.get_or_insert_default();
+        }
+    }
     let init = pod.init_containers.iter_mut().flatten();
     init.chain(&mut pod.containers).for_each(fill_container);
 }

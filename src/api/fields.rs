@@ -6,7 +6,9 @@
 
 use serde_json::Value;
 
-use super::schema::Type::{Bool, Int32, Int64, IntOrText, List, Object, Resources, Text, Texts};
+use super::schema::Type::{
+    Bool, Int32, Int64, IntOrText, List, Object, Quantity, Resources, Text, Texts,
+};
 use super::schema::{self, Field, Finding, Places, Rule, Schema, Type};
 
 /// Holds a document against the fields of a Job.
@@ -238,7 +240,7 @@ static POD_SPEC: Schema = Schema {
         only("setHostnameAsFQDN", Bool, &["false"]),
         only("subdomain", Text, &[]),
         not_yet("hostnameOverride"),
-        not_yet("volumes"),
+        take("volumes", List(&Object(&VOLUME))),
         not_yet_unless_empty("affinity"),
         not_yet("tolerations"),
         not_yet_unless_empty("nodeSelector"),
@@ -275,7 +277,7 @@ static POD_SECURITY: Schema = Schema {
         take("supplementalGroups", List(&Int64)),
         only("supplementalGroupsPolicy", Text, &["Merge"]),
         take("fsGroup", Int64),
-        take("fsGroupChangePolicy", Text), // says how volumes are treated, of which there are none
+        take("fsGroupChangePolicy", Text), // what a pod owns is new: nothing is there to be changed
         take("seccompProfile", Object(&SECCOMP)),
         not_yet("sysctls"),
         not_yet_unless_empty("seLinuxOptions"),
@@ -296,6 +298,7 @@ static INIT_CONTAINER_FIELDS: [Field; 25] = container(Rule::Only(Text, &["Always
 
 const ENVS: &Type = &Object(&ENV);
 const PORTS: &Type = &Object(&PORT);
+const VOLUME_MOUNTS: &Type = &Object(&VOLUME_MOUNT);
 
 /// The fields of a container; the policy of its own makes an init container a sidecar.
 const fn container(restart_policy: Rule) -> [Field; 25] {
@@ -324,9 +327,64 @@ const fn container(restart_policy: Rule) -> [Field; 25] {
         take("terminationMessagePath", Text),
         take("terminationMessagePolicy", Text),
         not_yet("volumeDevices"),
-        not_yet("volumeMounts"),
+        take("volumeMounts", List(VOLUME_MOUNTS)),
     ]
 }
+
+static VOLUME: Schema = Schema {
+    fields: &[
+        take("name", Text),
+        take("emptyDir", Object(&EMPTY_DIR)),
+        take("hostPath", Object(&HOST_PATH)),
+        not_yet("awsElasticBlockStore"),
+        not_yet("azureDisk"),
+        not_yet("azureFile"),
+        not_yet("cephfs"),
+        not_yet("cinder"),
+        not_yet("configMap"),
+        not_yet("csi"),
+        not_yet("downwardAPI"),
+        not_yet("ephemeral"),
+        not_yet("fc"),
+        not_yet("flexVolume"),
+        not_yet("flocker"),
+        not_yet("gcePersistentDisk"),
+        not_yet("gitRepo"),
+        not_yet("glusterfs"),
+        not_yet("image"),
+        not_yet("iscsi"),
+        not_yet("nfs"),
+        not_yet("persistentVolumeClaim"),
+        not_yet("photonPersistentDisk"),
+        not_yet("portworxVolume"),
+        not_yet("projected"),
+        not_yet("quobyte"),
+        not_yet("rbd"),
+        not_yet("scaleIO"),
+        not_yet("secret"),
+        not_yet("storageos"),
+        not_yet("vsphereVolume"),
+    ],
+};
+
+static EMPTY_DIR: Schema = Schema {
+    fields: &[only("medium", Text, &["Memory"]), take("sizeLimit", Quantity), not_yet("mode")],
+};
+
+static HOST_PATH: Schema = Schema { fields: &[take("path", Text), take("type", Text)] };
+
+static VOLUME_MOUNT: Schema = Schema {
+    fields: &[
+        take("name", Text),
+        take("mountPath", Text),
+        take("readOnly", Bool),
+        take("subPath", Text),
+        only("subPathExpr", Text, &[]),
+        take("mountPropagation", Text),
+        only("recursiveReadOnly", Text, &["Disabled"]),
+        not_yet("bindMountOptions"),
+    ],
+};
 
 static LIFECYCLE: Schema = Schema {
     fields: &[
@@ -445,7 +503,6 @@ mod tests {
     #[test]
     fn a_field_that_is_not_built_yet_is_refused_by_name() {
         for (field, value) in [
-            ("volumes", json!([{"name": "a"}])),
             ("nodeSelector", json!({"a": "b"})),
             ("tolerations", json!([{}])),
             ("imagePullSecrets", json!([{"name": "a"}])),
@@ -457,7 +514,6 @@ mod tests {
         }
         for (field, value) in [
             ("envFrom", json!([{"configMapRef": {"name": "a"}}])),
-            ("volumeMounts", json!([{"name": "a"}])),
             ("restartPolicy", json!("Always")),
         ] {
             let expected = format!("spec.template.spec.containers[0].{field}: not supported yet");

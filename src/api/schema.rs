@@ -52,6 +52,7 @@ pub(super) enum Type {
     IntOrText,
     Object(&'static Schema),
     List(&'static Type),
+    Quantity,
     /// A map from text to text.
     Texts,
     /// Quantities of the resources that kiln knows.
@@ -176,6 +177,7 @@ impl Walk<'_> {
             }
             Type::IntOrText if !value.is_string() => self.typed(value, Type::Int32, path),
             Type::Text | Type::Bool | Type::Int32 | Type::Int64 | Type::IntOrText => Some(value),
+            Type::Quantity => self.quantity(value, path),
             Type::Object(schema) => self.object(value, schema, path),
             Type::List(element) => {
                 let Value::Array(list) = value else {

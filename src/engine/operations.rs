@@ -14,7 +14,7 @@ use tracing::{Instrument, debug_span};
 use super::Shared;
 use super::clock::later;
 use crate::pod::{
-    Action, Check, Checked, Container, Exit, Handler, Image, Instance, Observed, Operation,
+    Action, Check, Checked, Container, Exit, Handler, Image, Instance, Lack, Observed, Operation,
     Sandbox, Signal, State,
 };
 use crate::runtime::{self, PullError, Pulled, StartError};
@@ -197,12 +197,11 @@ pub(super) fn learn(
             Ok(())
         }
         Fact::SandboxMade(Err(runtime::Error::Failed { attempt, message })) => {
-            let failures = match observed.sandbox {
-                Sandbox::Failed { failures, .. } => failures.saturating_add(1),
-                Sandbox::Absent | Sandbox::Ready { .. } => 1,
-            };
-            let message = format!("cannot {attempt}: {message}");
-            observed.sandbox = Sandbox::Failed { message, at: now, failures };
+            lack(observed, Lack::Sandbox, format!("cannot {attempt}: {message}"), now);
+            Ok(())
+        }
+        Fact::SandboxMade(Err(runtime::Error::Volume { message })) => {
+            lack(observed, Lack::Volume, message, now);
             Ok(())
         }
         Fact::Started(instance, result) => learn_start(observed, pod, instance, result, now),
@@ -241,6 +240,14 @@ pub(super) fn learn(
         | Fact::Removed(_, Err(error))
         | Fact::SandboxRemoved(Err(error)) => Err(error.to_string()),
     }
+}
+
+fn lack(observed: &mut Observed, lack: Lack, message: String, now: Timestamp) {
+    let failures = match observed.sandbox {
+        Sandbox::Failed { failures, .. } => failures.saturating_add(1),
+        Sandbox::Absent | Sandbox::Ready { .. } => 1,
+    };
+    observed.sandbox = Sandbox::Failed { lack, message, at: now, failures };
 }
 
 fn learn_answer(

@@ -92,7 +92,14 @@ pub enum Sandbox {
         ip: Option<String>,
     },
     /// It could not be made.
-    Failed { message: String, at: Timestamp, failures: u32 },
+    Failed { lack: Lack, message: String, at: Timestamp, failures: u32 },
+}
+
+/// What a pod lacks to start its containers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lack {
+    Sandbox,
+    Volume,
 }
 
 /// What is known of an image that the pod needs.

@@ -16,7 +16,7 @@ use super::standing::{Member, Role, Standing, members, restart_count, tells_end_
 use super::status::{self, Shown, Statuses};
 use super::timer::{Alarm, backoff, later};
 use super::{
-    Action, Image, Ledger, Observed, Operation, Plan, Record, RefusedReason, Rules, Sandbox,
+    Action, Image, Lack, Ledger, Observed, Operation, Plan, Record, RefusedReason, Rules, Sandbox,
     Signal, State,
 };
 use crate::api::event::Note;
@@ -248,7 +248,7 @@ impl Look<'_> {
         match &self.observed.sandbox {
             Sandbox::Ready { .. } => return true,
             Sandbox::Absent => {}
-            Sandbox::Failed { at, failures, message } => {
+            Sandbox::Failed { lack, at, failures, message } => {
                 let first = self.rules.restart_backoff_first;
                 let delay = backoff(*failures, first, self.rules.restart_backoff_max);
                 let due = later(*at, delay);
@@ -256,7 +256,11 @@ impl Look<'_> {
                     self.alarm.set(due);
                     return false;
                 }
-                self.tell(Note::warning("FailedCreatePodSandBox", message.clone()));
+                let reason = match lack {
+                    Lack::Sandbox => "FailedCreatePodSandBox",
+                    Lack::Volume => "FailedMount",
+                };
+                self.tell(Note::warning(reason, message.clone()));
             }
         }
         let begun = self.observed.in_flight.contains(&Operation::CreateSandbox);

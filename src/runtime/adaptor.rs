@@ -26,7 +26,7 @@ use super::spec::{self, Host};
 use super::task::{Blueprint, Failure, Found as Standing, Shim, TERMINATION_LOG, Task};
 use super::{
     Error, Executed, Found, PullError, Pulled, Pulls, Runtime, StartError, check, last_words,
-    namespaces,
+    namespaces, volumes,
 };
 use crate::api::object::Object;
 use crate::monitor;
@@ -163,11 +163,11 @@ impl Runtime for Containerd {
 
     async fn create_sandbox(&self, pod: &Pod) -> Result<Option<String>, Error> {
         let (shared, pod) = (Arc::clone(&self.shared), pod.clone());
-        blocking("create the sandbox", move || {
-            sandbox::create(&shared.layout, &pod, shared.settings.network)
-        })
-        .await
-        .map(|()| None)
+        let made = blocking("create the sandbox", move || {
+            sandbox::create(&shared.layout, &pod, shared.settings.network)?;
+            Ok(volumes::make(&shared.layout, &pod).map_err(|error| error.to_string()))
+        });
+        made.await?.map(|()| None).map_err(|message| Error::Volume { message })
     }
 
     async fn start(&self, pod: &Pod, instance: &Instance) -> Result<Container, StartError> {
@@ -344,19 +344,18 @@ impl Shared {
         let accounts = accounts.map_err(|error| Failure::Retry { message: error.to_string() })?;
         let (uid, cgroups_path) = (pod.uid(), cgroup(pod.uid(), &task.id));
         let sandbox = self.shared_paths(pod, instance);
+        let volumes = self.volumes(pod, container).await?;
         let inputs = spec::Inputs {
             pod,
             container,
             image: &image.config,
             accounts: &accounts,
             sandbox: &sandbox,
+            volumes: &volumes,
             host: &self.host,
             cgroups_path: cgroups_path.clone(),
         };
-        let spec = spec::build(&inputs).map_err(|refusal| Failure::Refused {
-            reason: refusal.reason,
-            message: refusal.message,
-        })?;
+        let spec = spec::build(&inputs).map_err(refused)?;
         let spec = serde_json::to_vec(&spec).expect("a spec is JSON");
         let options = monitor::Options {
             state_dir: task.dir.clone(),
@@ -380,6 +379,22 @@ impl Shared {
             labels: known.labels(pod),
             output: options.uri(&self.settings.monitor),
         })
+    }
+
+    /// What the container gets of the pod's volumes.
+    async fn volumes(
+        &self,
+        pod: &Pod,
+        container: &Wanted,
+    ) -> Result<Vec<spec::VolumeMount>, Failure> {
+        if container.volume_mounts.as_ref().is_none_or(Vec::is_empty) {
+            return Ok(Vec::new());
+        }
+        let (layout, pod, container) = (self.layout.clone(), pod.clone(), container.clone());
+        let found =
+            blocking("mount the volumes", move || Ok(volumes::mounts(&layout, &pod, &container)));
+        let found = found.await.map_err(|error| Failure::Retry { message: error.to_string() })?;
+        found.map_err(refused)
     }
 
     /// The log of a container for which it speaks when it fails without a word.
@@ -473,6 +488,10 @@ impl Shared {
         }
         Ok(removed)
     }
+}
+
+fn refused(refusal: spec::Refusal) -> Failure {
+    Failure::Refused { reason: refusal.reason, message: refusal.message }
 }
 
 const SIGKILL: u32 = 9;

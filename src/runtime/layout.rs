@@ -50,6 +50,25 @@ impl Layout {
         self.pod(uid).join("shm")
     }
 
+    /// The volumes that are the pod's own.
+    pub(super) fn volumes(&self, uid: &str) -> PathBuf {
+        self.pod(uid).join("volumes")
+    }
+
+    pub(super) fn volume(&self, uid: &str, name: &str) -> PathBuf {
+        self.volumes(uid).join(name)
+    }
+
+    /// Where parts of volumes are bound.
+    pub(super) fn sub_paths(&self, uid: &str) -> PathBuf {
+        self.pod(uid).join("sub-paths")
+    }
+
+    /// The part that a container gets by the mount of this index.
+    pub(super) fn sub_path(&self, uid: &str, container: &str, index: usize) -> PathBuf {
+        self.sub_paths(uid).join(container).join(index.to_string())
+    }
+
     /// `hosts`, `hostname`, `resolv.conf`.
     pub(super) fn etc(&self, uid: &str, file: &str) -> PathBuf {
         self.pod(uid).join("etc").join(file)

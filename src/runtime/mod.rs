@@ -23,6 +23,7 @@ mod processes;
 mod sandbox;
 pub mod spec;
 mod task;
+mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -187,6 +188,9 @@ pub enum PullError {
 pub enum Error {
     #[error("containerd at `{address}` cannot be reached: {message}")]
     Unreachable { address: String, message: String },
+    /// A volume cannot be had.
+    #[error("{message}")]
+    Volume { message: String },
     #[error("cannot {attempt}: {message}")]
     Failed { attempt: &'static str, message: String },
 }

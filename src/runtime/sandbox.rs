@@ -14,6 +14,7 @@ use super::cgroups::Cgroups;
 use super::layout::Layout;
 use super::namespaces;
 use super::spec;
+use super::volumes;
 use crate::api::object::Object;
 
 /// `/dev/shm` as containerd makes it.
@@ -54,6 +55,7 @@ pub(super) fn stands(layout: &Layout, uid: &str) -> bool {
 /// Takes everything away, the directory last. Blocks. The pod's containers are gone before.
 pub(super) fn remove(layout: &Layout, cgroups: &Cgroups, uid: &str) -> io::Result<()> {
     namespaces::unpin(&layout.namespaces(uid))?;
+    volumes::release(layout, uid)?;
     let shm = layout.shm(uid);
     while is_mounted(&shm) {
         unmount(&shm, UnmountFlags::DETACH)?;

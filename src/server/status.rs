@@ -196,6 +196,7 @@ impl From<&FieldError> for Cause {
             Problem::Forbidden(_) => "FieldValueForbidden",
             Problem::TooLong { .. } => "FieldValueTooLong",
             Problem::TooMany { .. } => "FieldValueTooMany",
+            Problem::NotFound { .. } => "FieldValueNotFound",
         };
         Self { reason, message: error.problem.to_string(), field: error.path.to_string() }
     }

@@ -130,3 +130,45 @@ fn probes_ask_in_the_pods_own_network_and_in_its_container() {
     let job = job("terminationGracePeriodSeconds: 1", "sleep 1000", more);
     host.run(&job, &[]).exits(1).says("Liveness probe failed").says("137");
 }
+
+#[test]
+fn an_empty_directory_is_shared_by_the_containers_of_a_pod_and_goes_with_it() {
+    let host = Host::new();
+    let mount = "volumeMounts: [{name: work, mountPath: /work}], ";
+    let spec = format!(
+        "securityContext: {{fsGroup: 4321}}\nvolumes: [{{name: work}}, {{name: ram, emptyDir: {{medium: \
+         Memory, sizeLimit: 8Mi}}}}]\ninitContainers:\n{}",
+        init("one", "echo from init > /work/file", mount)
+    );
+    let main = "cat /work/file; stat -c %g:%a /work; df -k /ram | tail -1; ls -a /part; \
+                echo x > /ro/y || echo read-only";
+    let more = "volumeMounts: [{name: work, mountPath: /work}, {name: ram, mountPath: /ram}, {name: work, \
+                mountPath: /part, subPath: a/b}, {name: work, mountPath: /ro, readOnly: true}]";
+    let outcome = host.run(&job(&spec, main, more), &[]);
+    outcome.exits(0).prints("from init").prints("4321:2777").prints("8192").prints("read-only");
+}
+
+#[test]
+fn a_path_of_the_host_is_the_containers_and_stays_when_the_pod_goes() {
+    let host = Host::new();
+    let data = host.path().join("data");
+    std::fs::create_dir_all(data.join("in")).unwrap();
+    std::fs::write(data.join("in/kept"), "kept").unwrap();
+    std::os::unix::fs::symlink("/etc", data.join("out")).unwrap();
+    let spec = |kind: &str| {
+        format!(
+            "activeDeadlineSeconds: 4\nvolumes: [{{name: d, hostPath: {{path: {}, type: {kind}}}}}]",
+            data.display()
+        )
+    };
+    let more = |part: &str| format!("volumeMounts: [{{name: d, mountPath: /d, subPath: {part}}}]");
+    let script = "cat /d/kept; echo new > /d/new";
+    let outcome = host.run(&job(&spec("Directory"), script, &more("in")), &[]);
+    outcome.exits(0).prints("kept");
+    assert_eq!(std::fs::read_to_string(data.join("in/new")).unwrap(), "new\n");
+    assert_eq!(std::fs::read_to_string(data.join("in/kept")).unwrap(), "kept");
+
+    let outcome = host.run(&job(&spec("Directory"), "ls /d", &more("out")), &[]);
+    outcome.exits(1).says("CreateContainerConfigError").says("leads out of the volume");
+    host.run(&job(&spec("File"), "true", &more("in")), &[]).exits(1).says("is not a file");
+}

@@ -14,6 +14,7 @@ mod scheduling;
 mod security;
 mod selector;
 mod update;
+mod volumes;
 
 use std::fmt;
 
@@ -56,6 +57,9 @@ pub enum Problem {
         value: i64,
     },
     Forbidden(&'static str),
+    NotFound {
+        value: String,
+    },
     TooLong {
         /// How many there may be.
         bytes: usize,
@@ -86,6 +90,7 @@ impl fmt::Display for Problem {
             }
             Self::DuplicateNumber { value } => write!(f, "Duplicate value: {value}"),
             Self::Duplicate { value } => write!(f, "Duplicate value: {value:?}"),
+            Self::NotFound { value } => write!(f, "Not found: {value:?}"),
             Self::Forbidden(detail) => write!(f, "Forbidden: {detail}"),
             Self::TooLong { bytes } => {
                 write!(f, "Too long: may not be more than {bytes} bytes")

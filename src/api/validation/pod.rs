@@ -38,10 +38,12 @@ impl Found {
         if pod.containers.is_empty() {
             self.add(&containers, Problem::Required(String::new()));
         }
+        self.volumes(&path.field("volumes"), pod.volumes.as_deref().unwrap_or_default());
         let mut names = BTreeSet::new();
         for (index, container) in pod.containers.iter().enumerate() {
             let path = containers.index(index);
             self.container(&path, container);
+            self.mounts(&path.field("volumeMounts"), pod, container);
             self.checks(&path, pod, container);
             if !container.name.is_empty() && !names.insert(container.name.as_str()) {
                 self.add(&path.field("name"), Problem::Duplicate { value: container.name.clone() });
@@ -51,6 +53,7 @@ impl Found {
         for (index, container) in pod.init_containers.iter().flatten().enumerate() {
             let path = init.index(index);
             self.container(&path, container);
+            self.mounts(&path.field("volumeMounts"), pod, container);
             if is_sidecar(container) {
                 self.checks(&path, pod, container);
             } else {

@@ -41,9 +41,23 @@ pub struct Inputs<'a> {
     pub image: &'a ImageConfiguration,
     pub accounts: &'a Accounts,
     pub sandbox: &'a SandboxPaths,
+    /// What the container gets of the pod's volumes.
+    pub volumes: &'a [VolumeMount],
     pub host: &'a Host,
     /// `/kiln/pod<uid>/<id>`.
     pub cgroups_path: String,
+}
+
+/// A volume, or a part of one, in a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeMount {
+    /// On the host.
+    pub source: PathBuf,
+    /// In the container.
+    pub destination: PathBuf,
+    pub read_only: bool,
+    /// `rprivate`, `rslave` or `rshared`: whether later mounts show on the other side.
+    pub propagation: &'static str,
 }
 
 /// Who the image knows, as its files say; empty where it has none.
@@ -120,7 +134,7 @@ impl Refusal {
     }
 
     /// What is asked for contradicts itself, or the image.
-    fn config(message: impl Into<String>) -> Self {
+    pub(super) fn config(message: impl Into<String>) -> Self {
         Self { reason: RefusedReason::CreateContainerConfigError, message: message.into() }
     }
 }
@@ -142,6 +156,7 @@ pub fn build(inputs: &Inputs<'_>) -> Result<Spec, Refusal> {
         .set_namespaces(Some(namespaces(inputs)))
         .set_resources(Some(resources::of(inputs)))
         .set_cgroups_path(Some(PathBuf::from(&inputs.cgroups_path)))
+        .set_rootfs_propagation(mounts::propagation(inputs))
         .set_devices(privileged.then(|| inputs.host.devices.clone()))
         .set_seccomp(seccomp)
         .set_masked_paths((!privileged).then(|| paths(&mounts::MASKED)))

@@ -32,7 +32,8 @@ pub(super) const READ_ONLY: [&str; 5] =
 /// <https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/>
 const TERMINATION_LOG: &str = "/dev/termination-log";
 
-/// The kernel's file systems, then what the pod shares.
+/// The kernel's file systems, what the pod shares, and its volumes, which may stand in for either. What is
+/// mounted in a directory comes after the directory.
 pub(super) fn of(inputs: &Inputs<'_>) -> Vec<Mount> {
     let kernel = if inputs.is_privileged() { "rw" } else { "ro" };
     let sandbox = inputs.sandbox;
@@ -40,7 +41,7 @@ pub(super) fn of(inputs: &Inputs<'_>) -> Vec<Mount> {
     let etc = if inputs.has_read_only_root() { "ro" } else { "rw" };
     let own_log = inputs.container.termination_message_path.as_deref();
     let log = own_log.filter(|path| !path.is_empty()).unwrap_or(TERMINATION_LOG);
-    vec![
+    let mut all = vec![
         mount("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
         mount("/dev", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
         mount(
@@ -62,7 +63,23 @@ pub(super) fn of(inputs: &Inputs<'_>) -> Vec<Mount> {
         bind("/etc/hostname", &sandbox.hostname, etc),
         bind("/etc/resolv.conf", &sandbox.resolv_conf, etc),
         bind(log, &sandbox.termination_log, "rw"),
-    ]
+    ];
+    for volume in inputs.volumes {
+        all.retain(|known| *known.destination() != volume.destination);
+        let access = if volume.read_only { "ro" } else { "rw" };
+        let options = ["rbind", volume.propagation, access];
+        let destination = volume.destination.to_string_lossy();
+        all.push(mount(&destination, "bind", &volume.source, &options));
+    }
+    all.sort_by_key(|mount| mount.destination().components().count());
+    all
+}
+
+/// What the root must let through, so that mounts can show on the other side.
+pub(super) fn propagation(inputs: &Inputs<'_>) -> Option<String> {
+    let asked = |kind| inputs.volumes.iter().any(|volume| volume.propagation == kind);
+    let strongest = ["rshared", "rslave"].into_iter().find(|kind| asked(*kind));
+    strongest.map(str::to_owned)
 }
 
 fn bind(destination: &str, source: &Path, access: &str) -> Mount {
@@ -83,6 +100,7 @@ fn mount(destination: &str, kind: &str, source: impl AsRef<Path>, options: &[&st
 mod tests {
     use serde_json::json;
 
+    use super::super::VolumeMount;
     use super::super::testing::Case;
 
     /// `source on destination (options)`, by destination.
@@ -134,6 +152,32 @@ mod tests {
         let case = Case::new().container(json!({"terminationMessagePath": "/out/why"}));
         assert!(mounted(&case, "/out/why").is_some());
         assert_eq!(mounted(&case, "/dev/termination-log"), None);
+    }
+
+    #[test]
+    fn a_volume_is_bound_where_the_container_wants_it_and_may_stand_in_for_what_all_have() {
+        let volume = |destination: &str, propagation, read_only| VolumeMount {
+            source: "/pod/volumes/v".into(),
+            destination: destination.into(),
+            read_only,
+            propagation,
+        };
+        let mut case = Case::new();
+        case.volumes = vec![
+            volume("/data/in", "rprivate", true),
+            volume("/data", "rslave", false),
+            volume("/dev/shm", "rprivate", false),
+        ];
+        let expected = |options| Some(format!("/pod/volumes/v (rbind,{options})"));
+        assert_eq!(mounted(&case, "/data/in"), expected("rprivate,ro"));
+        assert_eq!(mounted(&case, "/data"), expected("rslave,rw"));
+        assert_eq!(mounted(&case, "/dev/shm"), expected("rprivate,rw"));
+        let spec = case.spec();
+        let linux = spec.linux().as_ref().unwrap();
+        assert_eq!(linux.rootfs_propagation().as_deref(), Some("rslave"));
+        let mounts = spec.mounts().as_ref().unwrap();
+        let place = |path: &str| mounts.iter().position(|m| m.destination().as_os_str() == path);
+        assert!(place("/data") < place("/data/in"));
     }
 
     #[test]

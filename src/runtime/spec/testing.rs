@@ -5,7 +5,9 @@ use oci_spec::image::ImageConfiguration;
 use oci_spec::runtime::{Process, Spec};
 use serde_json::{Map, Value, json};
 
-use super::{Accounts, Cgroups, Host, Inputs, Refusal, SandboxPaths, build, capabilities};
+use super::{
+    Accounts, Cgroups, Host, Inputs, Refusal, SandboxPaths, VolumeMount, build, capabilities,
+};
 
 /// A container of a pod, its image and its host; each part can be told apart.
 pub(super) struct Case {
@@ -13,6 +15,7 @@ pub(super) struct Case {
     image: Value,
     pub(super) accounts: Accounts,
     pub(super) sandbox: SandboxPaths,
+    pub(super) volumes: Vec<VolumeMount>,
     pub(super) host: Host,
 }
 
@@ -37,6 +40,7 @@ impl Case {
                 resolv_conf: path("resolv.conf"),
                 termination_log: path("main/termination-log"),
             },
+            volumes: Vec::new(),
             host: Host {
                 hostname: "node".to_owned(),
                 cgroups: Cgroups::V1,
@@ -100,6 +104,7 @@ impl Case {
             image: &image,
             accounts: &self.accounts,
             sandbox: &self.sandbox,
+            volumes: &self.volumes,
             host: &self.host,
             cgroups_path: "/kiln/podu/c".to_owned(),
         })
