@@ -52,6 +52,33 @@ pub fn read(source: &str, bytes: &[u8]) -> Result<Vec<Job>, Vec<Refusal>> {
     Ok(Manifest::read(source, bytes)?.jobs)
 }
 
+/// Reads all objects of a file, of whatever kind, as they are written; a `List` is its items.
+///
+/// # Errors
+/// What is wrong with the file itself; what is wrong with an object is not looked for.
+pub fn documents(source: &str, bytes: &[u8]) -> Result<Vec<Value>, Vec<Refusal>> {
+    let file = File { source, bytes, format: Format::of(bytes) };
+    let (mut objects, mut refusals) = (Vec::new(), Vec::new());
+    for document in file.documents() {
+        match document {
+            Ok(Value::Null) => {}
+            Ok(mut value) => match value.get_mut("items").map(Value::take) {
+                Some(Value::Array(items)) if value["kind"] == "List" => objects.extend(items),
+                Some(items) => {
+                    value["items"] = items;
+                    objects.push(value);
+                }
+                None => objects.push(value),
+            },
+            Err(refusal) => refusals.push(refusal),
+        }
+    }
+    if objects.is_empty() && refusals.is_empty() {
+        refusals.push(refusal(source, None, "no objects in it".to_owned()));
+    }
+    if refusals.is_empty() { Ok(objects) } else { Err(refusals) }
+}
+
 /// Reads one document of JSON, in which no key is there twice.
 ///
 /// # Errors
@@ -157,27 +184,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn read(&mut self) {
-        let file = self.file;
-        let documents: Vec<Result<Value, Refusal>> = match file.format {
-            Format::Json => serde_json::Deserializer::from_slice(file.bytes)
-                .into_iter::<Strict>()
-                .map(|document| document.map(|s| s.0).map_err(|e| file.broken_json(&e)))
-                .collect(),
-            Format::Yaml => {
-                let mut documents = Vec::new();
-                for document in serde_yaml::Deserializer::from_slice(file.bytes) {
-                    let read = Strict::deserialize(document);
-                    let broken = read.is_err();
-                    documents.push(read.map(|s| s.0).map_err(|e| file.broken_yaml(&e)));
-                    // The parser cannot find its way after an error of syntax.
-                    if broken {
-                        break;
-                    }
-                }
-                documents
-            }
-        };
-        for (index, document) in documents.into_iter().enumerate() {
+        for (index, document) in self.file.documents().into_iter().enumerate() {
             match document {
                 Ok(Value::Null) => {}
                 Ok(value) => self.object(Place { document: index, within: Path::default() }, value),
@@ -255,6 +262,28 @@ impl Reader<'_> {
 }
 
 impl File<'_> {
+    fn documents(&self) -> Vec<Result<Value, Refusal>> {
+        match self.format {
+            Format::Json => serde_json::Deserializer::from_slice(self.bytes)
+                .into_iter::<Strict>()
+                .map(|document| document.map(|s| s.0).map_err(|e| self.broken_json(&e)))
+                .collect(),
+            Format::Yaml => {
+                let mut documents = Vec::new();
+                for document in serde_yaml::Deserializer::from_slice(self.bytes) {
+                    let read = Strict::deserialize(document);
+                    let broken = read.is_err();
+                    documents.push(read.map(|s| s.0).map_err(|e| self.broken_yaml(&e)));
+                    // The parser cannot find its way after an error of syntax.
+                    if broken {
+                        break;
+                    }
+                }
+                documents
+            }
+        }
+    }
+
     /// Reads the file once more, up to the field: only the parser knows where it stands.
     fn line_of(&self, document: usize, path: &Path) -> Option<usize> {
         let locate = Locate(path.segments());

@@ -3,16 +3,37 @@
 //! Owns: the arguments, what is printed, and the exit codes. Must not know: how anything is decided or
 //! done. Only [`output`] prints.
 
+mod apply;
+mod completion;
 mod connect;
+mod create;
+mod delete;
+mod get;
+mod jsonpath;
+mod logs;
+mod manifests;
 pub mod output;
+pub mod remote;
+mod rerun;
 pub mod run;
+mod scale;
 pub mod serve;
 pub mod settings;
+mod suspend;
+mod table;
+mod version;
+mod wait;
 mod yaml;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use self::output::{Output, Printer};
+use self::remote::{Connection, Error, Remote};
+use crate::engine::Clock;
 
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,16 +74,69 @@ const AFTER_HELP: &str = "\
 Examples:
   kiln run -f job.yaml     Run a Job to its end, show its output, exit with its result
   kiln help run            All that `run` can be told
+  kiln create -f job.yaml  Have `kiln serve`, or any cluster, run it
+  kiln logs -f job/NAME    Follow it to its end
 
 Exit codes:
-  0 done   1 a Job failed   2 wrong usage or manifest   3 containerd or the store cannot be reached
+  0 done   1 a Job failed, or the request was refused   2 wrong usage or manifest
+  3 containerd, the store or the server cannot be reached
   4 timed out   130 interrupted";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
     Run(Box<run::Args>),
     Serve(Box<serve::Args>),
+    Completion(completion::Args),
+    Man(completion::ManArgs),
+    #[command(flatten)]
+    Asked(Box<Request>),
 }
+
+/// What a server is asked.
+#[derive(Debug, Subcommand)]
+enum Request {
+    Create(With<create::Args>),
+    Apply(With<apply::Args>),
+    Delete(With<delete::Args>),
+    Get(With<get::Args>),
+    Logs(With<logs::Args>),
+    Scale(With<scale::Args>),
+    Wait(With<wait::Args>),
+    Suspend(With<suspend::SuspendArgs>),
+    Resume(With<suspend::ResumeArgs>),
+    Rerun(With<rerun::Args>),
+    Version(With<version::Args>),
+}
+
+impl Request {
+    fn connection(&self) -> &Connection {
+        match self {
+            Self::Create(args) => &args.connection,
+            Self::Apply(args) => &args.connection,
+            Self::Delete(args) => &args.connection,
+            Self::Get(args) => &args.connection,
+            Self::Logs(args) => &args.connection,
+            Self::Scale(args) => &args.connection,
+            Self::Wait(args) => &args.connection,
+            Self::Suspend(args) => &args.connection,
+            Self::Resume(args) => &args.connection,
+            Self::Rerun(args) => &args.connection,
+            Self::Version(args) => &args.connection,
+        }
+    }
+}
+
+/// The arguments of a verb, and which server it is for.
+#[derive(Debug, Args)]
+struct With<A: Args> {
+    #[command(flatten)]
+    verb: A,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// How long tasks may go on after everything is over.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Does what the arguments of the process say.
 pub fn main() -> ExitCode {
@@ -78,14 +152,101 @@ pub fn main() -> ExitCode {
     match kiln.verb {
         Verb::Run(args) => run::main(&args),
         Verb::Serve(args) => serve::main(&args),
+        Verb::Completion(args) => printed(|output| completion::run(&args, Kiln::command(), output)),
+        Verb::Man(args) => printed(|output| completion::man(&args, Kiln::command(), output)),
+        Verb::Asked(request) => asked(&request),
     }
     .into()
 }
 
+/// Asks a server what the arguments say, the first of which is the name of the program; for use within
+/// a process.
+pub async fn ask(arguments: &[&str], output: &Output) -> Exit {
+    match Kiln::try_parse_from(arguments) {
+        Ok(Kiln { verb: Verb::Asked(request) }) => answer(&request, output).await,
+        Ok(Kiln { verb: Verb::Run(_) | Verb::Serve(_) | Verb::Completion(_) | Verb::Man(_) }) => {
+            Exit::Usage
+        }
+        Err(error) => {
+            output.say(&error.to_string());
+            Exit::Usage
+        }
+    }
+}
+
+/// Prints, and ends when all is printed.
+fn printed(work: impl FnOnce(&Output) -> Exit) -> Exit {
+    let Ok(printer) = Printer::standard(false) else { return Exit::Unreachable };
+    let Ok(threads) = tokio::runtime::Builder::new_current_thread().build() else {
+        return Exit::Unreachable;
+    };
+    threads.block_on(async {
+        let exit = work(&printer.output());
+        printer.finish().await;
+        exit
+    })
+}
+
+fn asked(request: &Request) -> Exit {
+    let Ok(printer) = Printer::standard(false) else { return Exit::Unreachable };
+    let Ok(threads) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        // Nothing can be printed without it; the exit code says what is known.
+        return Exit::Unreachable;
+    };
+    let exit = threads.block_on(async {
+        let output = printer.output();
+        // Each of the others only ends the work.
+        let exit = tokio::select! {
+            exit = answer(request, &output) => exit,
+            () = interrupted() => Exit::Interrupted,
+            () = output.closed() => Exit::Done,
+        };
+        drop(output);
+        printer.finish().await;
+        exit
+    });
+    threads.shutdown_timeout(SHUTDOWN_TIMEOUT);
+    exit
+}
+
+async fn interrupted() {
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
+    let [Ok(mut interrupt), Ok(mut terminate)] = kinds.map(signal) else {
+        return std::future::pending().await;
+    };
+    // Either only ends the wait.
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+async fn answer(request: &Request, output: &Output) -> Exit {
+    let connection = request.connection();
+    let answered = async {
+        let remote = Remote::new(connection, output.clone(), Clock::system()).await?;
+        match request {
+            Request::Create(args) => create::run(&args.verb, &remote).await,
+            Request::Apply(args) => apply::run(&args.verb, &remote).await,
+            Request::Delete(args) => delete::run(&args.verb, &remote).await,
+            Request::Get(args) => get::run(&args.verb, &remote).await,
+            Request::Logs(args) => logs::run(&args.verb, &remote).await,
+            Request::Scale(args) => scale::run(&args.verb, &remote).await,
+            Request::Wait(args) => wait::run(&args.verb, &remote).await,
+            Request::Suspend(args) => suspend::suspend(&args.verb, &remote).await,
+            Request::Resume(args) => suspend::resume(&args.verb, &remote).await,
+            Request::Rerun(args) => rerun::run(&args.verb, &remote).await,
+            Request::Version(args) => version::run(&args.verb, &remote).await,
+        }
+    };
+    answered.await.unwrap_or_else(|error: Error| {
+        output.say(&error.to_string());
+        error.exit()
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -11,7 +11,7 @@ mod options;
 mod outcome;
 mod report;
 mod root;
-mod sources;
+pub(super) mod sources;
 #[cfg(test)]
 mod tests;
 mod view;

@@ -18,7 +18,7 @@ const EXTENSIONS: [&str; 3] = ["json", "yaml", "yml"];
 ///
 /// # Errors
 /// All that cannot be read, a message each.
-pub(super) fn read(names: &[PathBuf]) -> Result<Vec<Source>, Vec<String>> {
+pub(in crate::cli) fn read(names: &[PathBuf]) -> Result<Vec<Source>, Vec<String>> {
     let (mut sources, mut errors) = (Vec::new(), Vec::new());
     for name in names {
         match files(name) {

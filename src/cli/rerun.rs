@@ -1,0 +1,112 @@
+//! `kiln rerun`: the same Job once more, under another name.
+//!
+//! Owns: what of the old Job the new one must not have. Must not know: how either fares.
+
+use serde_json::{Value, json};
+
+use super::Exit;
+use super::create::create;
+use super::manifests::Named;
+use super::remote::{Error, Remote, known};
+use super::scale::job_names;
+
+/// What the server adds to each Job so that no two Jobs share pods.
+const GENERATED: [&str; 4] = [
+    "controller-uid",
+    "batch.kubernetes.io/controller-uid",
+    "job-name",
+    "batch.kubernetes.io/job-name",
+];
+/// Neither vowels nor what looks alike, as in the names that Kubernetes makes.
+const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+const SUFFIX: usize = 5;
+
+/// Run a Job once more, as a new Job
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// `job NAME` or `job/NAME`
+    #[arg(required = true, num_args = 1..=2)]
+    job: Vec<String>,
+
+    /// Name of the new Job [default: NAME-rerun-<5 letters>]
+    #[arg(long)]
+    name: Option<String>,
+}
+
+pub(super) async fn run(args: &Args, remote: &Remote) -> Result<Exit, Error> {
+    let [old] = job_names(&args.job)?.try_into().map_err(|_| Error::usage("expected one Job"))?;
+    let resource = known("jobs").expect("Jobs are known");
+    let job = remote.get(&remote.path_of(&resource, &old)).await?;
+    let name = match &args.name {
+        Some(name) => name.clone(),
+        None => format!("{old}-rerun-{}", letters()?),
+    };
+    let object = again(&job, &name);
+    create(&Named { source: String::new(), object }, remote).await?;
+    Ok(Exit::Done)
+}
+
+fn again(job: &Value, name: &str) -> Value {
+    let mut spec = job["spec"].clone();
+    if let Some(fields) = spec.as_object_mut() {
+        fields.remove("selector");
+        fields.remove("manualSelector");
+    }
+    let mut metadata = json!({"name": name});
+    for field in ["namespace", "labels", "annotations"] {
+        if let Some(value) = job["metadata"].get(field) {
+            metadata[field] = value.clone();
+        }
+    }
+    if let Some(labels) = metadata["labels"].as_object_mut() {
+        labels.retain(|label, _| !GENERATED.contains(&label.as_str()));
+    }
+    if let Some(annotations) = metadata["annotations"].as_object_mut() {
+        annotations.retain(|name, _| !name.starts_with("kubectl.kubernetes.io/"));
+    }
+    if let Some(labels) = spec["template"]["metadata"]["labels"].as_object_mut() {
+        labels.retain(|label, _| !GENERATED.contains(&label.as_str()));
+    }
+    json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec})
+}
+
+fn letters() -> Result<String, Error> {
+    let mut bytes = [0; SUFFIX];
+    let got = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    got.map_err(|error| Error::failed(format!("cannot make a name: {error}")))?;
+    Ok(bytes.map(|byte| char::from(LETTERS[usize::from(byte) % LETTERS.len()])).iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_new_job_shares_neither_selector_nor_generated_labels() {
+        let job = json!({
+            "metadata": {
+                "name": "a", "namespace": "n", "uid": "u", "resourceVersion": "7",
+                "labels": {"app": "x", "job-name": "a"},
+            },
+            "spec": {
+                "parallelism": 2, "selector": {"matchLabels": {}},
+                "template": {"metadata": {"labels": {
+                    "app": "x", "batch.kubernetes.io/controller-uid": "u", "controller-uid": "u",
+                    "batch.kubernetes.io/job-name": "a", "job-name": "a",
+                }}},
+            },
+            "status": {"succeeded": 1},
+        });
+        let expected = json!({
+            "apiVersion": "batch/v1", "kind": "Job",
+            "metadata": {"name": "b", "namespace": "n", "labels": {"app": "x"}},
+            "spec": {"parallelism": 2, "template": {"metadata": {"labels": {"app": "x"}}}},
+        });
+        assert_eq!(again(&job, "b"), expected);
+    }
+
+    #[test]
+    fn a_name_has_five_letters() {
+        assert_eq!(letters().unwrap().len(), SUFFIX);
+    }
+}

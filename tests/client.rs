@@ -1,0 +1,213 @@
+//! kiln's own commands against the real server: what they print, and how they end.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![cfg_attr(test, expect(dead_code, reason = "the tests of the API use more of it"))]
+
+mod served;
+
+use kiln::cli::output::Printer;
+use kiln::cli::{self, Exit};
+use served::Served;
+
+/// What a command printed, and how it ended.
+async fn kiln(served: &Served, arguments: &[&str]) -> (Exit, String, String) {
+    let (printer, captured) = Printer::captured().unwrap();
+    let output = printer.output();
+    let socket = served.socket();
+    let server = ["--socket", socket.to_str().unwrap()];
+    let at = arguments.iter().position(|word| *word == "--").unwrap_or(arguments.len());
+    let all: Vec<_> = [&["kiln"], &arguments[..at], &server, &arguments[at..]].concat();
+    let asked = Box::pin(cli::ask(&all, &output));
+    let exit = tokio::time::timeout(served::PATIENCE, asked).await.expect("an end in time");
+    drop(output);
+    printer.finish().await;
+    (exit, captured.stdout(), captured.stderr())
+}
+
+/// What a command prints that does what it is told.
+async fn done(served: &Served, arguments: &[&str]) -> String {
+    let (exit, stdout, stderr) = kiln(served, arguments).await;
+    assert_eq!(exit, Exit::Done, "{arguments:?}: {stderr}");
+    stdout
+}
+
+#[tokio::test]
+async fn a_job_is_created_shown_changed_and_deleted() {
+    let served = Served::idle().await;
+    let made = ["create", "job", "pi", "--image", "perl:5", "--", "perl", "-v"];
+    assert_eq!(done(&served, &made).await, "job.batch/pi created\n");
+    let (exit, _, stderr) = kiln(&served, &made).await;
+    assert_eq!(
+        (exit, stderr.as_str()),
+        (
+            Exit::Failed,
+            "Error from server (AlreadyExists): failed to create job: jobs.batch \"pi\" already \
+             exists\n"
+        )
+    );
+    let shown = done(&served, &["get", "jobs"]).await;
+    assert!(
+        shown.starts_with("NAME   STATUS    COMPLETIONS   DURATION   AGE\npi     Running   0/1"),
+        "{shown}"
+    );
+    let wide = done(&served, &["get", "job", "pi", "-o", "wide"]).await;
+    assert!(
+        wide.lines().next().unwrap().ends_with("SELECTOR   WAITING FOR")
+            || wide.contains("WAITING FOR")
+    );
+    assert!(wide.contains("its first pod"), "{wide}");
+    assert_eq!(done(&served, &["get", "jobs", "-o", "name"]).await, "job.batch/pi\n");
+    let command = "jsonpath={.spec.template.spec.containers[0].command}";
+    assert_eq!(done(&served, &["get", "job", "pi", "-o", command]).await, "[\"perl\",\"-v\"]");
+    let scaled = done(&served, &["scale", "job", "pi", "--replicas", "3"]).await;
+    assert_eq!(scaled, "job.batch/pi scaled\n");
+    let parallelism = ["get", "job", "pi", "-o", "jsonpath={.spec.parallelism}"];
+    assert_eq!(done(&served, &parallelism).await, "3");
+    assert_eq!(done(&served, &["suspend", "job/pi"]).await, "job.batch/pi suspended\n");
+    assert_eq!(done(&served, &["suspend", "job/pi"]).await, "job.batch/pi suspended (no change)\n");
+    assert_eq!(done(&served, &["resume", "job/pi"]).await, "job.batch/pi resumed\n");
+    let again = done(&served, &["rerun", "job", "pi", "--name", "pi2"]).await;
+    assert_eq!(again, "job.batch/pi2 created\n");
+    let deleted = done(&served, &["delete", "job", "pi", "--wait=false"]).await;
+    assert_eq!(deleted, "job.batch \"pi\" deleted from default namespace\n");
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_told_as_kubectl_does() {
+    let served = Served::idle().await;
+    let nothing = kiln(&served, &["get", "jobs"]).await;
+    assert_eq!(
+        nothing,
+        (Exit::Done, String::new(), "No resources found in default namespace.\n".to_owned())
+    );
+    let missing = "Error from server (NotFound): jobs.batch \"x\" not found\n";
+    for words in
+        [&["get", "job", "x"][..], &["wait", "job/x"], &["delete", "job", "x"], &["logs", "job/x"]]
+    {
+        let (exit, stdout, stderr) = kiln(&served, words).await;
+        assert_eq!(
+            (exit, stdout.as_str(), stderr.as_str()),
+            (Exit::Failed, "", missing),
+            "{words:?}"
+        );
+    }
+    done(&served, &["delete", "job", "x", "--ignore-not-found"]).await;
+    let (exit, _, stderr) = kiln(&served, &["get", "frobs"]).await;
+    assert_eq!(exit, Exit::Failed);
+    assert_eq!(stderr, "error: the server doesn't have a resource type \"frobs\"\n");
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn manifests_are_created_applied_and_deleted_by_their_file() {
+    let served = Served::idle().await;
+    let file = served.root.path().join("all.yaml");
+    let write = |value: &str| {
+        let text = format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c}}\ndata: {{a: {value}}}\n---\n\
+             apiVersion: batch/v1\nkind: Job\nmetadata: {{name: j}}\nspec: {{template: {{spec: \
+             {{restartPolicy: Never, containers: [{{name: m, image: i}}]}}}}}}\n"
+        );
+        std::fs::write(&file, text).unwrap();
+    };
+    let name = file.to_str().unwrap();
+    write("one");
+    assert_eq!(
+        done(&served, &["apply", "-f", name]).await,
+        "configmap/c created\njob.batch/j created\n"
+    );
+    write("two");
+    assert_eq!(
+        done(&served, &["apply", "-f", name]).await,
+        "configmap/c configured\njob.batch/j unchanged\n"
+    );
+    assert_eq!(done(&served, &["get", "cm", "c", "-o", "jsonpath={.data.a}"]).await, "two");
+    assert_eq!(
+        done(&served, &["delete", "-f", name, "--wait=false"]).await,
+        "configmap \"c\" deleted from default namespace\n\
+         job.batch \"j\" deleted from default namespace\n"
+    );
+    assert_eq!(
+        done(&served, &["create", "-f", name]).await.lines().next(),
+        Some("configmap/c created")
+    );
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn an_invalid_job_is_refused_with_its_field() {
+    let served = Served::idle().await;
+    let file = served.root.path().join("bad.yaml");
+    let text = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: pi}\nspec: {template: {spec: \
+                {restartPolicy: Always, containers: [{name: m, image: i}]}}}\n";
+    std::fs::write(&file, text).unwrap();
+    let (exit, _, stderr) = kiln(&served, &["create", "-f", file.to_str().unwrap()]).await;
+    assert_eq!(exit, Exit::Failed);
+    assert!(
+        stderr.starts_with("The Job \"pi\" is invalid: spec.template.spec.restartPolicy: "),
+        "{stderr}"
+    );
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_runs_to_its_end_and_is_waited_for() {
+    let served = Served::new().await;
+    done(&served, &["create", "job", "ok", "--image", "busybox:1"]).await;
+    let waited = done(&served, &["wait", "--for", "condition=complete", "job/ok"]).await;
+    assert_eq!(waited, "job.batch/ok condition met\n");
+    assert_eq!(done(&served, &["wait", "job/ok"]).await, "job.batch/ok complete\n");
+    let described = done(&served, &["describe", "job", "ok"]).await;
+    assert!(described.contains("Pods Statuses:    0 Active"), "{described}");
+    assert!(described.ends_with("The Job is complete: 1 pod succeeded.\n"), "{described}");
+    let deleted = done(&served, &["delete", "job", "ok", "--timeout", "15s"]).await;
+    assert_eq!(deleted, "job.batch \"ok\" deleted from default namespace\n");
+    let (_, _, nothing) = kiln(&served, &["get", "jobs,pods"]).await;
+    assert_eq!(nothing, "No resources found in default namespace.\n");
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_wait_that_is_too_long_times_out() {
+    let served = Served::idle().await;
+    done(&served, &["create", "job", "j", "--image", "busybox:1"]).await;
+    let (exit, _, stderr) = kiln(&served, &["wait", "job/j", "--timeout", "100ms"]).await;
+    assert_eq!(exit, Exit::TimedOut);
+    assert_eq!(stderr, "error: timed out waiting for the condition on jobs/j\n");
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_kubeconfig_leads_to_the_same_server_over_tls() {
+    let served = Served::idle().await;
+    done(&served, &["create", "namespace", "n"]).await;
+    let (printer, captured) = Printer::captured().unwrap();
+    let output = printer.output();
+    let kubeconfig = served.root.path().join("kubeconfig");
+    let words =
+        ["kiln", "get", "ns", "n", "-o", "name", "--kubeconfig", kubeconfig.to_str().unwrap()];
+    let exit = cli::ask(&words, &output).await;
+    drop(output);
+    printer.finish().await;
+    assert_eq!(
+        (exit, captured.stdout().as_str()),
+        (Exit::Done, "namespace/n\n"),
+        "{}",
+        captured.stderr()
+    );
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_told_with_the_cure() {
+    let (printer, captured) = Printer::captured().unwrap();
+    let output = printer.output();
+    let exit = cli::ask(&["kiln", "get", "jobs", "--socket", "/no/such.sock"], &output).await;
+    drop(output);
+    printer.finish().await;
+    assert_eq!(exit, Exit::Unreachable);
+    let stderr = captured.stderr();
+    assert!(stderr.contains("cannot reach the server at /no/such.sock"), "{stderr}");
+    assert!(stderr.contains("is `kiln serve` running?"), "{stderr}");
+}
