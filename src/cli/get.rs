@@ -5,6 +5,7 @@
 
 mod waiting;
 
+pub(super) use self::waiting::waits_for;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -442,7 +443,7 @@ impl Sheet {
             let job = serde_json::from_value(row["object"].clone()).unwrap_or_default();
             let uid = metadata["uid"].as_str().unwrap_or_default();
             let pods = self.pods.get(uid).map(Vec::as_slice).unwrap_or_default();
-            let waits = waiting::waits_for(&job, pods, self.now);
+            let waits = waits_for(&job, pods, self.now);
             line.push(waits.unwrap_or_else(|| "<none>".to_owned()));
         }
         if self.labels {

@@ -8,6 +8,7 @@ mod completion;
 mod connect;
 mod create;
 mod delete;
+mod describe;
 mod get;
 mod jsonpath;
 mod logs;
@@ -99,6 +100,7 @@ enum Request {
     Apply(With<apply::Args>),
     Delete(With<delete::Args>),
     Get(With<get::Args>),
+    Describe(With<describe::Args>),
     Logs(With<logs::Args>),
     Scale(With<scale::Args>),
     Wait(With<wait::Args>),
@@ -115,6 +117,7 @@ impl Request {
             Self::Apply(args) => &args.connection,
             Self::Delete(args) => &args.connection,
             Self::Get(args) => &args.connection,
+            Self::Describe(args) => &args.connection,
             Self::Logs(args) => &args.connection,
             Self::Scale(args) => &args.connection,
             Self::Wait(args) => &args.connection,
@@ -230,6 +233,7 @@ async fn answer(request: &Request, output: &Output) -> Exit {
             Request::Apply(args) => apply::run(&args.verb, &remote).await,
             Request::Delete(args) => delete::run(&args.verb, &remote).await,
             Request::Get(args) => get::run(&args.verb, &remote).await,
+            Request::Describe(args) => describe::run(&args.verb, &remote).await,
             Request::Logs(args) => logs::run(&args.verb, &remote).await,
             Request::Scale(args) => scale::run(&args.verb, &remote).await,
             Request::Wait(args) => wait::run(&args.verb, &remote).await,
