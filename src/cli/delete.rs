@@ -124,7 +124,7 @@ async fn targets(args: &Args, remote: &Remote) -> Result<Vec<Target>, Error> {
     for kind in first.split(',') {
         let resource = named(remote, kind).await?;
         let selected = args.all || args.selector.is_some();
-        if selected == !names.is_empty() {
+        if selected != names.is_empty() {
             return Err(Error::usage(
                 "resource(s) were provided, but no name was specified, or names together with --all \
                  or -l",
@@ -163,7 +163,7 @@ async fn delete(args: &Args, target: &Target, remote: &Remote) -> Result<String,
     };
     let mut options =
         json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": policy});
-    let grace = args.grace_period.or(args.force.then_some(0));
+    let grace = args.grace_period.or_else(|| args.force.then_some(0));
     if let Some(seconds) = grace {
         options["gracePeriodSeconds"] = seconds.into();
     }

@@ -220,7 +220,7 @@ impl Reader<'_> {
         let annotations = pod.metadata.annotations.as_ref();
         let default =
             annotations.and_then(|all| all.get("kubectl.kubernetes.io/default-container"));
-        let Some(chosen) = default.or(own.first()).cloned() else { return Vec::new() };
+        let Some(chosen) = default.or_else(|| own.first()).cloned() else { return Vec::new() };
         if own.len() + init.len() > 1 {
             let init = init.iter().map(|name| format!("{name} (init)"));
             let all: Vec<_> = own.iter().cloned().chain(init).collect();

@@ -105,7 +105,7 @@ fn holds(object: &Value, kind: &str, status: &str) -> bool {
 
 pub(super) async fn run(args: &Args, remote: &Remote) -> Result<Exit, Error> {
     let wanted = args.wanted.as_deref().map_or(Ok(Wanted::End), Wanted::read)?;
-    let timeout = args.timeout.or((wanted != Wanted::End).then_some(TIMEOUT));
+    let timeout = args.timeout.or_else(|| (wanted != Wanted::End).then_some(TIMEOUT));
     let mut exit = Exit::Done;
     let until = timeout.and_then(|timeout| remote.clock.now().checked_add(timeout).ok());
     for object in &args.objects {

@@ -61,7 +61,7 @@ impl Connection {
         if named || (self.socket.is_none() && std::env::var_os("KUBECONFIG").is_some()) {
             return self.by_kubeconfig().await;
         }
-        Ok(over_socket(self.socket.as_deref().unwrap_or(Path::new(SOCKET))))
+        Ok(over_socket(self.socket.as_deref().unwrap_or_else(|| Path::new(SOCKET))))
     }
 
     async fn by_kubeconfig(&self) -> Result<Connected, Error> {

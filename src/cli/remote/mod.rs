@@ -85,10 +85,8 @@ impl Remote {
     /// Reads all items of a list, of which each may lack its kind.
     pub(super) async fn items<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, Error> {
         let mut list = self.get(path).await?;
-        match list["items"].take() {
-            Value::Null => Ok(Vec::new()),
-            items => typed(items),
-        }
+        let items = list["items"].take();
+        if items.is_null() { Ok(Vec::new()) } else { typed(items) }
     }
 
     pub(super) async fn send(

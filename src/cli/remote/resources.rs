@@ -72,9 +72,7 @@ impl Resource {
     fn answers_to(&self, name: &str) -> bool {
         let name = name.to_lowercase();
         let named = |own: &str| own == name || self.with_group(own) == name;
-        named(&self.plural)
-            || named(&self.singular)
-            || self.short_names.iter().any(|short| *short == name)
+        named(&self.plural) || named(&self.singular) || self.short_names.contains(&name)
     }
 }
 
