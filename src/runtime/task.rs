@@ -18,10 +18,11 @@ use containerd_client::services::v1::snapshots;
 use containerd_client::types::Mount;
 use jiff::Timestamp;
 use prost_types::Any;
+use rustix::mount::{UnmountFlags, unmount};
 use tonic::Status;
 use tracing::{debug, warn};
 
-use super::containerd::{Client, already_exists, call, is_away, is_not_found, plain};
+use super::containerd::{Client, NAMESPACE, already_exists, call, is_away, is_not_found, plain};
 use super::pause::pause;
 use super::{Error, processes};
 use crate::monitor::record::ExitRecord;
@@ -35,6 +36,11 @@ const RECORD_LOOK: Duration = Duration::from_millis(1);
 const AWAY_LOOK: Duration = Duration::from_millis(200);
 /// How long a task that was killed may take to end.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A task has a directory below containerd's root, and one below its state.
+const BUNDLES_MAX: u32 = 3;
+
+const SIGKILL: u32 = 9;
 
 /// The type of an OCI spec in containerd, exactly.
 const SPEC_TYPE: &str = "types.containerd.io/opencontainers/runtime-spec/1/Spec";
@@ -167,10 +173,28 @@ impl Task {
             stdout: output,
             ..services::CreateTaskRequest::default()
         };
-        match self.client.tasks().create(call(request)).await {
-            Ok(_) => Ok(()),
-            Err(status) => Err(failure("create", &status)),
+        for _ in 0..BUNDLES_MAX {
+            match self.client.tasks().create(call(request.clone())).await {
+                Ok(_) => return Ok(()),
+                Err(status) => match bundle_in_the_way(&plain(&status), &self.id) {
+                    Some(bundle) => self.clear_bundle(&bundle),
+                    None => return Err(failure("create", &status)),
+                },
+            }
         }
+        Err(Failure::Retry { message: "an earlier try is still in the way".to_owned() })
+    }
+
+    /// Takes away what a creation that was cut short has left where containerd keeps the task's files.
+    fn clear_bundle(&self, bundle: &Path) {
+        for shim in processes::shims(self.client.address(), &self.id) {
+            processes::kill(&shim);
+        }
+        processes::forget(&self.id);
+        // It is a mount only where the creation got that far; what cannot be removed is met again.
+        let _ = unmount(bundle.join("rootfs"), UnmountFlags::DETACH);
+        let removed = fs::remove_dir_all(bundle);
+        warn!(id = self.id, bundle = %bundle.display(), ?removed, "an earlier try was in the way");
     }
 
     /// Starts a task that was created.
@@ -351,7 +375,10 @@ impl Task {
 
     /// The same, whatever it is doing; also the shim that a creation which was cut short has left.
     pub(super) async fn destroy(&self) -> Result<(), Error> {
-        self.signal(9).await?;
+        // A shim that does not answer is ended below.
+        if let Err(away @ Error::Unreachable { .. }) = self.signal(SIGKILL).await {
+            return Err(away);
+        }
         let request = services::WaitRequest { container_id: self.id.clone(), ..Default::default() };
         let mut waits = self.client.waits();
         tokio::select! {
@@ -359,12 +386,15 @@ impl Task {
             _ = waits.wait(call(request)) => {}
             () = pause(KILL_TIMEOUT) => warn!(id = self.id, "a task does not end although it was killed"),
         }
-        self.remove().await?;
+        let removed = self.remove().await;
         for shim in processes::shims(self.client.address(), &self.id) {
             processes::kill(&shim);
         }
         processes::forget(&self.id);
-        Ok(())
+        match removed {
+            Ok(()) => Ok(()),
+            Err(_) => self.remove().await,
+        }
     }
 }
 
@@ -391,6 +421,16 @@ fn is_gone(status: &Status) -> bool {
 
 fn retry(attempt: &'static str, status: &Status) -> Failure {
     Failure::Retry { message: format!("cannot {attempt}: {}", plain(status)) }
+}
+
+/// The directory of a task that containerd could not make, because it is there: only if it is this one's.
+fn bundle_in_the_way(message: &str, id: &str) -> Option<PathBuf> {
+    let (_, rest) = message.split_once("mkdir ")?;
+    let (path, _) = rest.split_once(": file exists")?;
+    let path = Path::new(path);
+    let of_task =
+        path.ends_with(Path::new("io.containerd.runtime.v2.task").join(NAMESPACE).join(id));
+    (path.is_absolute() && of_task).then(|| path.to_owned())
 }
 
 /// What it means that a task could not be created or started. Nearly everything comes as "unknown", so
@@ -449,6 +489,17 @@ mod tests {
             panic!("it may be tried again")
         };
         assert!(message.ends_with("executable file not found in $PATH"), "{message}");
+    }
+
+    #[test]
+    fn only_the_directory_of_the_task_itself_is_taken_out_of_the_way() {
+        let state = "/run/containerd/io.containerd.runtime.v2.task/kiln";
+        let message = format!("failed to start shim: mkdir {state}/u.a.0: file exists");
+        let found = bundle_in_the_way(&message, "u.a.0");
+        assert_eq!(found, Some(PathBuf::from(format!("{state}/u.a.0"))));
+        assert_eq!(bundle_in_the_way(&message, "u.a.1"), None);
+        assert_eq!(bundle_in_the_way("mkdir /etc/u.a.0: file exists", "u.a.0"), None);
+        assert_eq!(bundle_in_the_way("ttrpc: closed", "u.a.0"), None);
     }
 
     #[test]

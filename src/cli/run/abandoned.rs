@@ -3,13 +3,20 @@
 //! Owns: taking it away: containers, a private containerd, directories. Must not know: how a run goes on.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tracing::debug;
 
 use super::root::Root;
 use crate::cli::connect::connect;
 use crate::cli::output::Output;
 use crate::cli::settings::Settings;
 use crate::engine::Clock;
-use crate::runtime::Runtime;
+use crate::runtime::{Error, Runtime};
+
+/// How often it is tried to take away what a run has left, and how long to wait in between.
+const TRIES: u32 = 5;
+const RETRY: Duration = Duration::from_millis(500);
 
 /// Clears up after all runs below the root that are not alive. What cannot be taken away now is told, and
 /// left for the next run.
@@ -37,10 +44,22 @@ async fn clear_one(root: Root, settings: &Settings, clock: &Clock) -> anyhow::Re
         let containerd = address.parse().map_err(anyhow::Error::msg)?;
         let settings = Settings { containerd, ..settings.clone() };
         let connection = connect(&settings, root.path(), root.path(), clock).await?;
-        let swept = connection.runtime.sweep(&BTreeSet::new()).await;
+        let swept = sweep(&*connection.runtime, clock).await;
         let is_clear = connection.close().await;
         swept?;
         anyhow::ensure!(is_clear, "containers are left in it");
     }
     Ok(root.remove()?)
+}
+
+/// Takes everything away, in a few tries: what was killed in the middle of a start may still be ending.
+async fn sweep(runtime: &dyn Runtime, clock: &Clock) -> Result<(), Error> {
+    for _ in 1..TRIES {
+        match runtime.sweep(&BTreeSet::new()).await {
+            Ok(_) => return Ok(()),
+            Err(error) => debug!(%error, "not everything is taken away yet"),
+        }
+        clock.sleep(RETRY).await;
+    }
+    runtime.sweep(&BTreeSet::new()).await.map(drop)
 }
