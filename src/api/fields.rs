@@ -230,15 +230,15 @@ static POD_SPEC: Schema = Schema {
         take("hostname", Text),
         take("hostNetwork", Bool),
         take("enableServiceLinks", Bool),
-        except("dnsPolicy", Text, &["None", "ClusterFirstWithHostNet"]),
-        not_yet_unless_empty("dnsConfig"),
-        not_yet("hostAliases"),
-        only("hostIPC", Bool, &["false"]),
-        only("hostPID", Bool, &["false"]),
+        take("dnsPolicy", Text),
+        take("dnsConfig", Object(&DNS_CONFIG)),
+        take("hostAliases", List(&Object(&HOST_ALIAS))),
+        take("hostIPC", Bool),
+        take("hostPID", Bool),
         only("hostUsers", Bool, &["true"]),
         only("shareProcessNamespace", Bool, &["false"]),
-        only("setHostnameAsFQDN", Bool, &["false"]),
-        only("subdomain", Text, &[]),
+        take("setHostnameAsFQDN", Bool),
+        take("subdomain", Text),
         not_yet("hostnameOverride"),
         take("volumes", List(&Object(&VOLUME))),
         not_yet_unless_empty("affinity"),
@@ -267,6 +267,18 @@ static POD_SPEC: Schema = Schema {
     ],
 };
 
+static DNS_CONFIG: Schema = Schema {
+    fields: &[
+        take("nameservers", List(&Text)),
+        take("searches", List(&Text)),
+        take("options", List(&Object(&DNS_OPTION))),
+    ],
+};
+
+static DNS_OPTION: Schema = Schema { fields: &[take("name", Text), take("value", Text)] };
+
+static HOST_ALIAS: Schema = Schema { fields: &[take("ip", Text), take("hostnames", List(&Text))] };
+
 static OS: Schema = Schema { fields: &[only("name", Text, &["linux"])] };
 
 static POD_SECURITY: Schema = Schema {
@@ -279,13 +291,15 @@ static POD_SECURITY: Schema = Schema {
         take("fsGroup", Int64),
         take("fsGroupChangePolicy", Text), // what a pod owns is new: nothing is there to be changed
         take("seccompProfile", Object(&SECCOMP)),
-        not_yet("sysctls"),
+        take("sysctls", List(&Object(&SYSCTL))),
         not_yet_unless_empty("seLinuxOptions"),
         not_yet("seLinuxChangePolicy"),
         not_yet_unless_empty("appArmorProfile"),
         not_yet_unless_empty("windowsOptions"),
     ],
 };
+
+static SYSCTL: Schema = Schema { fields: &[take("name", Text), take("value", Text)] };
 
 static SECCOMP: Schema =
     Schema { fields: &[except("type", Text, &["Localhost"]), not_yet("localhostProfile")] };
@@ -547,10 +561,6 @@ mod tests {
                 json!({"template": {"spec": {"schedulerName": "mine"}}}),
                 "template.spec.schedulerName: not supported yet: \"mine\" \
                  (only \"default-scheduler\" is)",
-            ),
-            (
-                json!({"template": {"spec": {"dnsPolicy": "None"}}}),
-                "template.spec.dnsPolicy: not supported yet: \"None\"",
             ),
             (
                 json!({"template": {"spec": {"os": {"name": "windows"}}}}),

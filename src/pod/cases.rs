@@ -338,3 +338,23 @@ fn a_plan_that_is_stored_has_nothing_new_to_say() {
     assert_eq!(again.record, plan.record);
     assert!(again.actions.is_empty(), "{:?}", again.actions);
 }
+
+#[test]
+fn a_volume_that_cannot_be_had_is_told_once_and_tried_again() {
+    let mut observed = ready();
+    let message = "hostPath type check failed: /a is not a file".to_owned();
+    let failed = Sandbox::Failed { lack: super::Lack::Volume, message, at: at(3), failures: 1 };
+    observed.sandbox = failed;
+    let mut pod = pod("Never", &["main"]);
+    let tells = |plan: &Plan| {
+        let told =
+            |action: &&Action| matches!(action, Action::Tell(note) if note.reason == "FailedMount");
+        plan.actions.iter().filter(told).count()
+    };
+    let plan = look(&pod, &observed, 4);
+    assert_eq!((tells(&plan), reasons(&plan)), (1, vec!["ContainerCreating".to_owned()]));
+    pod = after(&pod, &plan);
+    let plan = look(&pod, &observed, 5);
+    assert_eq!((tells(&plan), plan.wake_at), (0, Some(at(13))));
+    assert!(does(&look(&pod, &observed, 13), &Action::CreateSandbox));
+}

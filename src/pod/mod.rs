@@ -102,6 +102,16 @@ pub enum Lack {
     Volume,
 }
 
+impl Lack {
+    /// The reason of the event that tells of it.
+    fn event(self) -> &'static str {
+        match self {
+            Self::Sandbox => "FailedCreatePodSandBox",
+            Self::Volume => "FailedMount",
+        }
+    }
+}
+
 /// What is known of an image that the pod needs.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Image {

@@ -16,7 +16,7 @@ use super::standing::{Member, Role, Standing, members, restart_count, tells_end_
 use super::status::{self, Shown, Statuses};
 use super::timer::{Alarm, backoff, later};
 use super::{
-    Action, Image, Lack, Ledger, Observed, Operation, Plan, Record, RefusedReason, Rules, Sandbox,
+    Action, Image, Ledger, Observed, Operation, Plan, Record, RefusedReason, Rules, Sandbox,
     Signal, State,
 };
 use crate::api::event::Note;
@@ -217,7 +217,7 @@ impl Look<'_> {
                 if self.sandbox_is_ready() {
                     self.begin_start(member);
                 }
-                creating
+                self.lacking(member).unwrap_or(creating)
             }
         }
     }
@@ -243,6 +243,16 @@ impl Look<'_> {
         self.tell(member.note(Note::warning("Failed", format!("Error: {reason}"))));
     }
 
+    /// How a container shows whose pod has no sandbox because that could not be made.
+    fn lacking(&mut self, member: &Member<'_>) -> Option<Shown> {
+        let Sandbox::Failed { lack, message, .. } = &self.observed.sandbox else { return None };
+        let stored = member.stored.and_then(|status| status.state.as_ref()?.waiting.as_ref());
+        if stored.and_then(|waiting| waiting.message.as_ref()) != Some(message) {
+            self.tell(Note::warning(lack.event(), message.clone()));
+        }
+        Some(waiting(member.creating, message))
+    }
+
     /// Asks for the sandbox where there is none.
     fn sandbox_is_ready(&mut self) -> bool {
         match &self.observed.sandbox {
@@ -256,11 +266,7 @@ impl Look<'_> {
                     self.alarm.set(due);
                     return false;
                 }
-                let reason = match lack {
-                    Lack::Sandbox => "FailedCreatePodSandBox",
-                    Lack::Volume => "FailedMount",
-                };
-                self.tell(Note::warning(reason, message.clone()));
+                self.tell(Note::warning(lack.event(), message.clone()));
             }
         }
         let begun = self.observed.in_flight.contains(&Operation::CreateSandbox);

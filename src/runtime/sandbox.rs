@@ -80,7 +80,7 @@ fn write_files(layout: &Layout, pod: &Pod, on_host: bool) -> io::Result<()> {
     for (file, text) in [
         ("hosts", spec::hosts_file(pod, None, hosts.as_deref())),
         ("hostname", format!("{hostname}\n")),
-        ("resolv.conf", spec::resolv_conf(&resolv_conf)),
+        ("resolv.conf", spec::resolv_conf(pod, &resolv_conf)),
     ] {
         let path = layout.etc(uid, file);
         if path.exists() {

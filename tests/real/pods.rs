@@ -172,3 +172,19 @@ fn a_path_of_the_host_is_the_containers_and_stays_when_the_pod_goes() {
     outcome.exits(1).says("CreateContainerConfigError").says("leads out of the volume");
     host.run(&job(&spec("File"), "true", &more("in")), &[]).exits(1).says("is not a file");
 }
+
+#[test]
+fn a_pod_has_the_names_and_the_kernel_that_it_asks_for() {
+    let host = Host::new();
+    let spec = "subdomain: sub\nhostname: me\nsetHostnameAsFQDN: true\ndnsPolicy: None\ndnsConfig: \
+                {nameservers: [10.9.8.7], searches: [a.b]}\nhostAliases: [{ip: 1.2.3.4, hostnames: \
+                [alias]}]\nsecurityContext: {sysctls: [{name: net.ipv4.ip_unprivileged_port_start, \
+                value: '77'}]}";
+    let script =
+        "hostname; cat /etc/hosts /etc/resolv.conf /proc/sys/net/ipv4/ip_unprivileged_port_start";
+    let outcome = host.run(&job(spec, script, ""), &["--no-prefix"]);
+    outcome.exits(0).prints("me.sub.default.svc.cluster.local\n").prints("1.2.3.4\talias\n");
+    outcome.prints("search a.b\nnameserver 10.9.8.7\n").prints("\n77\n");
+    let script = "tr '\\0' ' ' < /proc/$$/cmdline; test $$ -ne 1 && echo not the first process";
+    host.run(&job("hostPID: true", script, ""), &[]).exits(0).prints("not the first process");
+}

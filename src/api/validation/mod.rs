@@ -7,6 +7,7 @@
 mod check;
 mod completion;
 pub(super) mod names;
+mod network;
 pub mod object;
 mod pod;
 mod policies;

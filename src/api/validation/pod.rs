@@ -65,6 +65,7 @@ impl Found {
         }
         let policies = &["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"];
         self.one_of(&path.field("dnsPolicy"), pod.dns_policy.as_deref(), policies);
+        self.network(path, pod);
         let grace = path.field("terminationGracePeriodSeconds");
         self.not_negative(&grace, pod.termination_grace_period_seconds);
         let deadline = path.field("activeDeadlineSeconds");

@@ -16,9 +16,12 @@ mod user;
 #[cfg(test)]
 mod testing;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
-use k8s_openapi::api::core::v1::{Container, Pod, PodSecurityContext, SecurityContext};
+use k8s_openapi::api::core::v1::{
+    Container, Pod, PodSecurityContext, PodSpec, SecurityContext, Sysctl,
+};
 use oci_spec::image::{Config, ImageConfiguration};
 use oci_spec::runtime::{
     Capabilities, Linux, LinuxDevice, LinuxNamespace, LinuxNamespaceType, Root, Spec,
@@ -156,6 +159,7 @@ pub fn build(inputs: &Inputs<'_>) -> Result<Spec, Refusal> {
         .set_namespaces(Some(namespaces(inputs)))
         .set_resources(Some(resources::of(inputs)))
         .set_cgroups_path(Some(PathBuf::from(&inputs.cgroups_path)))
+        .set_sysctl(sysctls(inputs))
         .set_rootfs_propagation(mounts::propagation(inputs))
         .set_devices(privileged.then(|| inputs.host.devices.clone()))
         .set_seccomp(seccomp)
@@ -198,6 +202,11 @@ impl<'a> Inputs<'a> {
         self.image.config().as_ref()
     }
 
+    /// Whether the pod asks for this.
+    fn asks(&self, field: impl Fn(&PodSpec) -> Option<bool>) -> bool {
+        self.pod.spec.as_ref().and_then(field) == Some(true)
+    }
+
     fn shares_host_network(&self) -> bool {
         let asked = self.pod.spec.as_ref().and_then(|spec| spec.host_network) == Some(true);
         asked || self.sandbox.net.is_none()
@@ -209,6 +218,15 @@ impl<'a> Inputs<'a> {
     }
 }
 
+/// What the pod wants its part of the kernel to be like. Each container of the pod says it again.
+/// <https://kubernetes.io/docs/tasks/administer-cluster/sysctl-cluster/>
+fn sysctls(inputs: &Inputs<'_>) -> Option<HashMap<String, String>> {
+    let wanted = inputs.pod_security()?.sysctls.as_ref()?;
+    // Older manifests have slashes in the names.
+    let entry = |sysctl: &Sysctl| (sysctl.name.replace('/', "."), sysctl.value.clone());
+    Some(wanted.iter().map(entry).collect())
+}
+
 /// Processes and mounts are the container's own, the rest is the pod's.
 /// <https://kubernetes.io/docs/concepts/workloads/pods/#pod-networking>
 fn namespaces(inputs: &Inputs<'_>) -> Vec<LinuxNamespace> {
@@ -217,11 +235,13 @@ fn namespaces(inputs: &Inputs<'_>) -> Vec<LinuxNamespace> {
         namespace.set_typ(kind).set_path(path.cloned());
         namespace
     };
-    let mut all = vec![
-        namespace(LinuxNamespaceType::Pid, None),
-        namespace(LinuxNamespaceType::Mount, None),
-        namespace(LinuxNamespaceType::Ipc, Some(&inputs.sandbox.ipc)),
-    ];
+    let mut all = vec![namespace(LinuxNamespaceType::Mount, None)];
+    if !inputs.asks(|spec| spec.host_pid) {
+        all.push(namespace(LinuxNamespaceType::Pid, None));
+    }
+    if !inputs.asks(|spec| spec.host_ipc) {
+        all.push(namespace(LinuxNamespaceType::Ipc, Some(&inputs.sandbox.ipc)));
+    }
     if let Some(net) = inputs.sandbox.net.as_ref().filter(|_| !inputs.shares_host_network()) {
         all.push(namespace(LinuxNamespaceType::Network, Some(net)));
     }
@@ -253,8 +273,8 @@ mod tests {
     #[test]
     fn a_container_has_its_own_processes_and_mounts_and_shares_the_rest_with_its_pod() {
         let expected = [
-            (LinuxNamespaceType::Pid, None),
             (LinuxNamespaceType::Mount, None),
+            (LinuxNamespaceType::Pid, None),
             (LinuxNamespaceType::Ipc, Some("/pod/ipc".to_owned())),
             (LinuxNamespaceType::Network, Some("/pod/net".to_owned())),
             (LinuxNamespaceType::Uts, Some("/pod/uts".to_owned())),
@@ -271,6 +291,27 @@ mod tests {
         assert!(kinds.iter().all(|(kind, _)| {
             ![LinuxNamespaceType::Network, LinuxNamespaceType::Uts].contains(kind)
         }));
+    }
+
+    #[test]
+    fn a_pod_may_ask_for_the_hosts_processes_and_its_ipc() {
+        let case = Case::new().pod(json!({"hostPID": true, "hostIPC": true}));
+        assert!(kinds(&case).iter().all(|(kind, _)| {
+            ![LinuxNamespaceType::Pid, LinuxNamespaceType::Ipc].contains(kind)
+        }));
+        let spec = case.spec();
+        let mounts = spec.mounts().as_ref().unwrap();
+        let shm = mounts.iter().find(|m| m.destination().as_os_str() == "/dev/shm").unwrap();
+        assert_eq!(shm.source().as_deref(), Some(std::path::Path::new("/dev/shm")));
+    }
+
+    #[test]
+    fn the_pods_sysctls_are_set_for_each_container() {
+        let sysctls = json!([{"name": "net.ipv4.tcp_syncookies", "value": "0"}]);
+        let spec = Case::new().pod(json!({"securityContext": {"sysctls": sysctls}})).spec();
+        let set = spec.linux().as_ref().unwrap().sysctl().clone().unwrap();
+        assert_eq!(set["net.ipv4.tcp_syncookies"], "0");
+        assert_eq!(Case::new().spec().linux().as_ref().unwrap().sysctl(), &None);
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub(super) fn of(inputs: &Inputs<'_>) -> Vec<Mount> {
     let sandbox = inputs.sandbox;
     // Files that belong to the root file system, wherever they are kept.
     let etc = if inputs.has_read_only_root() { "ro" } else { "rw" };
+    let shm: &Path =
+        if inputs.asks(|spec| spec.host_ipc) { Path::new("/dev/shm") } else { &sandbox.shm };
     let own_log = inputs.container.termination_message_path.as_deref();
     let log = own_log.filter(|path| !path.is_empty()).unwrap_or(TERMINATION_LOG);
     let mut all = vec![
@@ -58,7 +60,7 @@ pub(super) fn of(inputs: &Inputs<'_>) -> Vec<Mount> {
             "cgroup",
             &["nosuid", "noexec", "nodev", "relatime", kernel],
         ),
-        bind("/dev/shm", &sandbox.shm, "rw"),
+        bind("/dev/shm", shm, "rw"),
         bind("/etc/hosts", &sandbox.hosts, "rw"),
         bind("/etc/hostname", &sandbox.hostname, etc),
         bind("/etc/resolv.conf", &sandbox.resolv_conf, etc),
