@@ -358,3 +358,17 @@ fn a_volume_that_cannot_be_had_is_told_once_and_tried_again() {
     assert_eq!((tells(&plan), plan.wake_at), (0, Some(at(13))));
     assert!(does(&look(&pod, &observed, 13), &Action::CreateSandbox));
 }
+
+#[test]
+fn a_pod_that_is_late_has_its_whole_grace_also_when_nobody_looked_in_time() {
+    let (mut pod, mut observed) = (pod("Never", &["main"]), ready());
+    pod.spec.as_mut().unwrap().active_deadline_seconds = Some(10);
+    put(&mut observed, instance("main", 0), running(0));
+    pod = after(&pod, &look(&pod, &observed, 1));
+    let signal = |signal| Action::Signal { instance: instance("main", 0), signal };
+    assert!(does(&look(&pod, &observed, 100), &signal(Signal::Stop)));
+    observed.containers.get_mut(&instance("main", 0)).unwrap().signalled =
+        Some((Signal::Stop, at(100)));
+    let plan = look(&pod, &observed, 101);
+    assert_eq!((does(&plan, &signal(Signal::Kill)), plan.wake_at), (false, Some(at(130))));
+}

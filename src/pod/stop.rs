@@ -146,10 +146,15 @@ impl Look<'_> {
             Some((Signal::Kill, _)) => return,
             Some((Signal::Stop, at)) => {
                 let own = later(at, grace);
-                let due = self.grace_ends.map_or(own, |end| own.min(end));
-                let late =
+                let shares_its_grace =
                     member.role == Role::Sidecar || Check::PreStop.handler(member.spec).is_some();
-                let due = if late { due.max(later(at, STOP_MIN.min(grace))) } else { due };
+                let asked = self.pod.metadata.deletion_timestamp.as_ref().and(self.grace_ends);
+                let due = match self.grace_ends {
+                    Some(end) if shares_its_grace => {
+                        own.min(end).max(later(at, STOP_MIN.min(grace)))
+                    }
+                    Some(_) | None => asked.map_or(own, |end| own.min(end)),
+                };
                 if due > self.now {
                     self.alarm.set(due);
                     return;

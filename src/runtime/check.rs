@@ -16,12 +16,13 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::sync::oneshot;
 
 use super::Executed;
+use super::pause::pause;
 use crate::pod::{Handler, HttpGet};
 
 /// The pod, seen from its own network.
 const LOOPBACK: &str = "127.0.0.1";
-/// So much of an answer is read: what is told of a bad one.
-const ANSWER_BYTES_MAX: u64 = 10 * 1024;
+/// In so many parts at most the first line of an answer may come.
+const ANSWER_PARTS_MAX: u32 = 16;
 
 /// What the end of a program amounts to.
 pub(super) fn of_program(ran: Executed, timeout: Duration) -> Result<(), String> {
@@ -52,7 +53,12 @@ pub(super) async fn over_network(
         let _ = answer.send(result.map_err(|error| error.to_string()));
     });
     match asked {
-        Ok(_) => answered.await.unwrap_or_else(|_| Err("the thread of the probe broke".to_owned())),
+        Ok(_) => tokio::select! {
+            answer = answered => {
+                answer.unwrap_or_else(|_| Err("the thread of the probe broke".to_owned()))
+            }
+            () = pause(timeout) => Err(format!("no answer after {} seconds", timeout.as_secs())),
+        },
         Err(error) => Err(error.to_string()),
     }
 }
@@ -86,13 +92,13 @@ fn ask_web_server(get: &HttpGet, timeout: Duration) -> io::Result<()> {
     stream.write_all(request(get).as_bytes())?;
     let mut answer = Vec::new();
     let mut part = [0; 1024];
-    // The first line is enough.
-    while !answer.contains(&b'\n') && (answer.len() as u64) < ANSWER_BYTES_MAX {
+    for _ in 0..ANSWER_PARTS_MAX {
         let read = stream.read(&mut part)?;
-        if read == 0 {
+        answer.extend_from_slice(&part[..read]);
+        // The first line is enough.
+        if read == 0 || answer.contains(&b'\n') {
             break;
         }
-        answer.extend_from_slice(&part[..read]);
     }
     match status(&answer) {
         Some(200..=399) => Ok(()),
