@@ -97,7 +97,7 @@ async fn finish(
         Some(Ok(_)) => tokio::select! {
             code = wait(task, id) => Executed::Exited {
                 code: code?,
-                output: end_of(output).unwrap_or_default(),
+                output: String::new(),
             },
             () = pause(timeout) => Executed::TimedOut,
         },
@@ -110,7 +110,13 @@ async fn finish(
         services::DeleteProcessRequest { container_id: task.id.clone(), exec_id: id.to_owned() };
     gone(task.client.tasks().delete_process(call(request)).await)
         .map_err(|status| task.client.error("delete a program that has ended", &status))?;
-    Ok(ran)
+    // Only now is all of its output in the file: the shim copies it.
+    Ok(match ran {
+        Executed::Exited { code, .. } => {
+            Executed::Exited { code, output: end_of(output).unwrap_or_default() }
+        }
+        Executed::NotStarted { .. } | Executed::TimedOut => ran,
+    })
 }
 
 async fn wait(task: &Task, id: &str) -> Result<i32, Error> {
