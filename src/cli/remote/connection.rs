@@ -28,19 +28,19 @@ const KUBECONFIG_CURE: &str = "is it running, and does the kubeconfig name the r
 #[command(next_help_heading = "Server")]
 pub struct Connection {
     /// Unix socket of `kiln serve` [default: /run/kiln/kiln.sock]
-    #[arg(long, env = "KILN_SOCKET", value_name = "PATH")]
+    #[arg(long, env = "KILN_SOCKET", value_name = "PATH", global = true)]
     pub socket: Option<PathBuf>,
 
     /// Kubeconfig of any cluster, instead of the socket [env: KUBECONFIG=]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub kubeconfig: Option<PathBuf>,
 
     /// Context of the kubeconfig
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", global = true)]
     pub context: Option<String>,
 
     /// Namespace [default: that of the context, or `default`]
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", global = true)]
     pub namespace: Option<String>,
 }
 
