@@ -55,7 +55,7 @@ pub fn refusal(key: &str, value: &str) -> Option<&'static str> {
 }
 
 /// `90`, `90s`, `5m`, `1h30m`.
-fn duration(text: &str) -> Option<Duration> {
+pub(super) fn duration(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.parse::<u32>() {
         return Some(Duration::from_secs(seconds.into()));
     }

@@ -5,6 +5,7 @@
 
 pub mod apply;
 pub mod columns;
+pub mod cron;
 pub mod defaults;
 pub mod deletion;
 pub mod downward;
@@ -22,6 +23,7 @@ pub mod patch;
 pub mod path;
 pub mod pod;
 pub mod quantity;
+pub mod schedule;
 mod schema;
 pub mod selector;
 pub mod strict;

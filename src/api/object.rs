@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, ServiceAccount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -17,6 +17,7 @@ pub const ENGINE_PREFIX: &str = "kiln/";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     Job,
+    CronJob,
     Pod,
     Event,
     ConfigMap,
@@ -28,8 +29,9 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Job,
+        Self::CronJob,
         Self::Pod,
         Self::Event,
         Self::ConfigMap,
@@ -44,6 +46,7 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Job => "Job",
+            Self::CronJob => "CronJob",
             Self::Pod => "Pod",
             Self::Event => "Event",
             Self::ConfigMap => "ConfigMap",
@@ -59,6 +62,7 @@ impl Kind {
     pub fn plural(self) -> &'static str {
         match self {
             Self::Job => "jobs",
+            Self::CronJob => "cronjobs",
             Self::Pod => "pods",
             Self::Event => "events",
             Self::ConfigMap => "configmaps",
@@ -73,7 +77,7 @@ impl Kind {
     /// The version that objects of this kind are stored in.
     pub fn api_version(self) -> &'static str {
         match self {
-            Self::Job => "batch/v1",
+            Self::Job | Self::CronJob => "batch/v1",
             Self::Lease => "coordination.k8s.io/v1",
             Self::Pod
             | Self::Event
@@ -178,6 +182,7 @@ macro_rules! object {
 }
 
 object!(Job, Kind::Job);
+object!(CronJob, Kind::CronJob);
 object!(Pod, Kind::Pod);
 object!(Event, Kind::Event);
 object!(ConfigMap, Kind::ConfigMap);

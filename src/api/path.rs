@@ -37,6 +37,11 @@ impl Path {
         self.then(Segment::Key(key.to_owned()))
     }
 
+    /// The same steps, taken from another field instead of the root.
+    pub fn below(&self, other: &Self) -> Self {
+        Self(other.0.iter().chain(&self.0).cloned().collect())
+    }
+
     /// The path without its last step.
     pub fn parent(&self) -> Self {
         Self(self.0[..self.0.len().saturating_sub(1)].to_vec())

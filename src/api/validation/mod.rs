@@ -9,6 +9,8 @@ mod completion;
 pub(super) mod names;
 mod network;
 pub mod object;
+mod cron;
+mod names;
 mod pod;
 mod policies;
 mod scheduling;
@@ -19,6 +21,7 @@ mod volumes;
 
 use std::fmt;
 
+pub use cron::{validate_cron_job, validate_cron_job_update};
 pub use selector::selects;
 pub use update::validate_update;
 
