@@ -3,10 +3,10 @@
 //! `job FIELD=VALUE...`, `set FIELD=VALUE`, `scale N` (completions and parallelism), `exit CODE
 //! [first|again|INDEX]` (of a container that runs for the first time, or not, or in the pod of that
 //! index), `delete-pods`, `annotate NAME=VALUE` (the Job that is made next), `strip owners|labels` (of
-//! the pods that run), `advance 10s`, `restart`, `crash`, `image missing|back`, `stubborn` (containers
+//! the pods that run), `cron FIELD=VALUE...`, `delete-cron`, `advance 10s`, `restart`, `crash`, `image missing|back`, `stubborn` (containers
 //! do not stop when they are asked to), `delete [background|orphan]`, `kill`, and `await`: `active=
 //! succeeded= failed= running= pods= terminating= uncounted= restarts= condition= reason= waiting=
-//! phase= status= completed= failedIndexes= owned= job=gone`, `gone`, or `untouched`. `KILN_SCENARIO=case_33` plays those that are called like it.
+//! phase= status= completed= failedIndexes= owned= jobs= job=gone`, `gone`, or `untouched`. `KILN_SCENARIO=case_33` plays those that are called like it.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod world;
@@ -14,6 +14,7 @@ mod world;
 use std::path::Path;
 use std::time::Duration;
 
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::Pod;
 use kiln::api;
 use kiln::api::object::Object;
@@ -77,6 +78,13 @@ async fn step(world: &mut World, line: &str, place: &str) {
         "annotate" => {
             let (name, value) = rest.split_once('=').unwrap();
             world.annotations.push((name.to_owned(), value.to_owned()));
+        }
+        "cron" => schedule(world, rest).await,
+        "delete-cron" => {
+            let cron = world.store.get::<CronJob>("default", "c").await.unwrap().unwrap();
+            let mut txn = world.store.txn();
+            txn.delete(&cron);
+            txn.commit().await.unwrap();
         }
         "strip" => strip(world, rest).await,
         "scale" => world.scale(rest.parse().unwrap()).await,
@@ -166,6 +174,30 @@ fn read(value: &str) -> Value {
     serde_json::from_str(value).unwrap_or_else(|_| value.into())
 }
 
+/// Submits a CronJob with these fields of its spec; `_` stands for a space.
+async fn schedule(world: &World, fields: &str) {
+    let mut spec = Map::new();
+    for field in fields.split(' ') {
+        let (name, value) = field.split_once('=').unwrap();
+        spec.insert(name.to_owned(), read(&value.replace('_', " ")));
+    }
+    let containers = serde_json::json!([{"name": "main", "image": IMAGE}]);
+    let pod = serde_json::json!({"restartPolicy": "Never", "containers": containers});
+    spec.insert("jobTemplate".to_owned(), serde_json::json!({"spec": {"template": {"spec": pod}}}));
+    let mut cron: CronJob = serde_json::from_value(serde_json::json!({
+        "metadata": {
+            "name": "c", "namespace": "default", "uid": "u", "creationTimestamp": world.clock.now(),
+        },
+        "spec": spec,
+    }))
+    .unwrap();
+    api::cron::apply_defaults(&mut cron);
+    assert_eq!(api::validation::validate_cron_job(&cron), []);
+    let mut txn = world.store.txn();
+    txn.create(&cron);
+    txn.commit().await.unwrap();
+}
+
 async fn holds(world: &World, expected: &str) -> bool {
     let job = world.job().await;
     if expected == "gone" {
@@ -187,6 +219,7 @@ async fn holds(world: &World, expected: &str) -> bool {
             let held = |pod: &&_| Object::has_finalizer(*pod, kiln::job::TRACKING_FINALIZER);
             number(pods.iter().filter(held).count())
         }
+        "jobs" => number(world.store.list::<Job>(None).await.unwrap().0.len()),
         "owned" => number(pods.iter().filter(|p| api::pod::is_controlled_by(p, job.uid())).count()),
         "phase" => pods.iter().any(|pod| api::pod::phase(pod).as_str() == value),
         "status" => api::columns::job_row(&job, world.clock.now())[1] == value,

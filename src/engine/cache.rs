@@ -306,7 +306,8 @@ impl Cache {
                 (None, Some(pod)) => self.delete_pod(&mut state, &pod),
                 (None, None) => {}
             },
-            Kind::Event
+            Kind::CronJob
+            | Kind::Event
             | Kind::ConfigMap
             | Kind::Secret
             | Kind::Namespace

@@ -9,6 +9,7 @@
 
 mod cache;
 pub mod clock;
+mod crons;
 mod events;
 mod gc;
 mod jobs;
@@ -133,6 +134,7 @@ impl Engine {
         watches.run(|stop| cache::run(Arc::clone(&shared), stop));
         pods.run(|stop| pods::run(Arc::clone(&shared), stop));
         control.run(|stop| jobs::run(Arc::clone(&shared), stop));
+        control.run(|stop| crons::run(Arc::clone(&shared), stop));
         control.run(|stop| gc::run_orphans(Arc::clone(&shared), stop));
         control.run(|stop| gc::run_expiries(Arc::clone(&shared), stop));
         control.run(|stop| gc::run_sweeps(Arc::clone(&shared), stop));

@@ -6,11 +6,10 @@
 
 mod check;
 mod completion;
+mod cron;
 pub(super) mod names;
 mod network;
 pub mod object;
-mod cron;
-mod names;
 mod pod;
 mod policies;
 mod scheduling;

@@ -1,0 +1,306 @@
+//! The CronJobs: one look at a time, one transaction a look.
+//!
+//! Owns: following CronJobs and their Jobs, telling `cron::reconcile` what the store has, committing
+//! what follows, and deleting the Jobs of CronJobs that are gone. Must not know: why a Job is started.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::Shared;
+use super::clock::later;
+use super::events::Teller;
+use super::queue::Queue;
+use crate::api::deletion::{FOREGROUND_FINALIZER, mark_job};
+use crate::api::event::Note;
+use crate::api::object::{Key, Kind, Object};
+use crate::cron::{self, Action};
+use crate::store::{self, Change};
+
+/// How long a CronJob waits after somebody else was faster; the news of it come earlier.
+const CONFLICT_RETRY: Duration = Duration::from_millis(20);
+/// How long to wait after the store failed.
+const RETRY: Duration = Duration::from_secs(1);
+/// How long a start waits whose name another Job has.
+const TAKEN_RETRY: Duration = Duration::from_mins(1);
+
+const TELLER: Teller<'_> = Teller { component: "cronjob-controller", host: None };
+
+/// Looks at every CronJob that is due, until told to stop; lets the look that goes on end.
+pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        match follow(&shared, &stop).await {
+            Ok(()) => {}
+            Err(error) => {
+                warn!(%error, "cannot follow the CronJobs");
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return,
+                    () = shared.clock.sleep(RETRY) => {}
+                }
+            }
+        }
+    }
+}
+
+/// What a watch has seen.
+enum News {
+    CronJob(Change),
+    Job(Change),
+}
+
+/// The CronJobs and the Jobs that they control.
+struct Known {
+    crons: BTreeMap<Key, CronJob>,
+    /// By the CronJob's uid.
+    jobs: BTreeMap<String, BTreeMap<Key, Job>>,
+    queue: Queue<Key>,
+}
+
+/// Reads everything, then follows the changes until a watch falls behind.
+async fn follow(shared: &Shared, stop: &CancellationToken) -> Result<(), store::Error> {
+    // Jobs first: the CronJob of a Job is never taken for gone.
+    let (jobs, jobs_at) = shared.store.list::<Job>(None).await?;
+    let (crons, crons_at) = shared.store.list::<CronJob>(None).await?;
+    let mut job_changes = shared.store.watch(Kind::Job, jobs_at);
+    let mut cron_changes = shared.store.watch(Kind::CronJob, crons_at);
+    let mut known = Known::new(crons, jobs);
+    known.delete_orphans(shared).await?;
+    loop {
+        known.look_at_all(shared).await;
+        let tick = known.queue.next_tick();
+        // All branches are cancel-safe: nothing is taken from a watch that is not applied.
+        let change = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            change = cron_changes.next() => change.map(News::CronJob),
+            change = job_changes.next() => change.map(News::Job),
+            () = shared.clock.sleep_until(tick) => continue,
+        };
+        match change {
+            Ok(News::CronJob(change)) => known.cron_changed(shared, &change).await?,
+            Ok(News::Job(change)) => known.job_changed(&change)?,
+            Err(store::Error::Compacted { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+impl Known {
+    fn new(crons: Vec<CronJob>, jobs: Vec<Job>) -> Self {
+        let mut known = Self { crons: BTreeMap::new(), jobs: BTreeMap::new(), queue: Queue::new() };
+        for cron in crons {
+            known.queue.wake(&cron.key());
+            known.crons.insert(cron.key(), cron);
+        }
+        jobs.into_iter().for_each(|job| known.put_job(job));
+        known
+    }
+
+    fn put_job(&mut self, job: Job) {
+        let Some(owner) = owner(&job) else { return };
+        let (uid, cron) = (owner.uid.clone(), key_of(owner, job.namespace()));
+        self.jobs.entry(uid).or_default().insert(job.key(), job);
+        self.wake(&cron);
+    }
+
+    fn wake(&mut self, key: &Key) {
+        if self.crons.contains_key(key) {
+            self.queue.wake(key);
+        }
+    }
+
+    fn job_changed(&mut self, change: &Change) -> Result<(), store::Error> {
+        if let Some(before) = change.previous::<Job>()?
+            && let Some(owner) = owner(&before)
+        {
+            if let Some(jobs) = self.jobs.get_mut(&owner.uid) {
+                jobs.remove(&change.key);
+            }
+            self.wake(&key_of(owner, before.namespace()));
+        }
+        if let Some(job) = change.object::<Job>()? {
+            self.put_job(job);
+        }
+        self.jobs.retain(|_, jobs| !jobs.is_empty());
+        Ok(())
+    }
+
+    async fn cron_changed(&mut self, shared: &Shared, change: &Change) -> Result<(), store::Error> {
+        match change.object::<CronJob>()? {
+            Some(cron) => {
+                self.queue.wake(&change.key);
+                self.crons.insert(change.key.clone(), cron);
+                Ok(())
+            }
+            None => {
+                self.crons.remove(&change.key);
+                self.delete_orphans(shared).await
+            }
+        }
+    }
+
+    /// Deletes the Jobs whose CronJob is gone.
+    /// <https://kubernetes.io/docs/concepts/architecture/garbage-collection/#background-deletion>
+    async fn delete_orphans(&mut self, shared: &Shared) -> Result<(), store::Error> {
+        let uids: BTreeSet<&str> = self.crons.values().map(Object::uid).collect();
+        let orphaned = self.jobs.iter().filter(|(uid, _)| !uids.contains(uid.as_str()));
+        for job in orphaned.flat_map(|(_, jobs)| jobs.values()) {
+            delete_job(shared, job).await?;
+        }
+        Ok(())
+    }
+
+    async fn look_at_all(&mut self, shared: &Shared) {
+        let now = shared.clock.now();
+        self.queue.tick(now);
+        while let Some(key) = self.queue.pop() {
+            let again = match self.crons.get(&key) {
+                Some(cron) => {
+                    let jobs: Vec<&Job> = self
+                        .jobs
+                        .get(cron.uid())
+                        .into_iter()
+                        .flat_map(|jobs| jobs.values())
+                        .collect();
+                    look(shared, cron, &jobs, now).await
+                }
+                None => None,
+            };
+            self.queue.done(&key, again);
+        }
+    }
+}
+
+/// One look. Answers when to look again, if nothing else happens.
+async fn look(shared: &Shared, cron: &CronJob, jobs: &[&Job], now: Timestamp) -> Option<Timestamp> {
+    let looked = match cron.is_deleting() {
+        true => take_down(shared, cron, jobs).await.map(|()| None),
+        false => reconcile(shared, cron, jobs, now).await,
+    };
+    match looked {
+        Ok(wake_at) => wake_at,
+        Err(error @ store::Error::Conflict { .. }) => {
+            debug!(%error, "somebody else was faster: looking again");
+            Some(later(now, CONFLICT_RETRY))
+        }
+        Err(error @ store::Error::AlreadyExists { .. }) => {
+            let note = Note::warning("FailedCreate", format!("Error creating job: {error}"));
+            if let Err(error) = tell(shared, cron, note, now).await {
+                warn!(%error, "cannot tell that a Job's name is taken");
+            }
+            Some(later(now, TAKEN_RETRY))
+        }
+        Err(error) => {
+            warn!(%error, "cannot store what becomes of a CronJob");
+            Some(later(now, RETRY))
+        }
+    }
+}
+
+async fn reconcile(
+    shared: &Shared,
+    cron: &CronJob,
+    jobs: &[&Job],
+    now: Timestamp,
+) -> Result<Option<Timestamp>, store::Error> {
+    let plan = cron::reconcile(cron, jobs, now);
+    let changed = plan.record != cron.status.clone().unwrap_or_default();
+    if !changed && plan.actions.is_empty() {
+        return Ok(plan.wake_at);
+    }
+    let (mut txn, mut notes) = (shared.store.txn(), Vec::new());
+    for action in plan.actions {
+        match action {
+            Action::CreateJob(job) => {
+                txn.create(&*job);
+            }
+            Action::DeleteJob { name } => {
+                if let Some(job) = jobs.iter().find(|job| job.name() == name) {
+                    let mut job = Job::clone(job);
+                    mark_job(&mut job, now);
+                    txn.update(&job);
+                }
+            }
+            Action::Tell(note) => notes.push(note),
+        }
+    }
+    for event in shared.events.events(&shared.store, (cron, TELLER), &notes, now).await {
+        txn.put(&event);
+    }
+    // Only where it says something new: what is told alone must not be news of the CronJob.
+    if changed {
+        let mut next = cron.clone();
+        next.status = Some(plan.record);
+        txn.update(&next);
+    }
+    txn.commit().await?;
+    Ok(plan.wake_at)
+}
+
+async fn tell(
+    shared: &Shared,
+    cron: &CronJob,
+    note: Note,
+    now: Timestamp,
+) -> Result<(), store::Error> {
+    let mut txn = shared.store.txn();
+    for event in shared.events.events(&shared.store, (cron, TELLER), &[note], now).await {
+        txn.put(&event);
+    }
+    txn.commit().await.map(drop)
+}
+
+/// A CronJob that is deleted in the foreground goes after its Jobs.
+async fn take_down(shared: &Shared, cron: &CronJob, jobs: &[&Job]) -> Result<(), store::Error> {
+    if !cron.has_finalizer(FOREGROUND_FINALIZER) {
+        return Ok(());
+    }
+    for job in jobs {
+        delete_job(shared, job).await?;
+    }
+    if !jobs.is_empty() {
+        return Ok(());
+    }
+    let mut next = cron.clone();
+    next.remove_finalizer(FOREGROUND_FINALIZER);
+    let mut txn = shared.store.txn();
+    txn.update(&next);
+    txn.commit().await.map(drop)
+}
+
+/// Deletes a Job; its pods go after it.
+async fn delete_job(shared: &Shared, job: &Job) -> Result<(), store::Error> {
+    let mut found = Some(job.clone());
+    while let Some(mut next) = found.take().filter(|next| next.uid() == job.uid()) {
+        if next.is_deleting() {
+            return Ok(());
+        }
+        mark_job(&mut next, shared.clock.now());
+        let mut txn = shared.store.txn();
+        txn.update(&next);
+        match txn.commit().await {
+            Err(store::Error::Conflict { .. }) => {
+                found = shared.store.get(job.namespace(), job.name()).await?;
+            }
+            written => return written.map(drop),
+        }
+    }
+    Ok(())
+}
+
+/// The CronJob that a Job belongs to.
+fn owner(job: &Job) -> Option<&OwnerReference> {
+    let mut owners = job.metadata.owner_references.iter().flatten();
+    owners.find(|owner| owner.controller == Some(true) && owner.kind == "CronJob")
+}
+
+fn key_of(owner: &OwnerReference, namespace: &str) -> Key {
+    Key::new(Kind::CronJob, namespace, owner.name.as_str())
+}
