@@ -8,6 +8,7 @@ mod breakdowns;
 mod containerd;
 mod host;
 mod interrupts;
+mod jobs;
 mod leftovers;
 mod output;
 mod pods;
