@@ -2,7 +2,7 @@
 //!
 //! `job FIELD=VALUE...`, `set FIELD=VALUE`, `scale N` (completions and parallelism), `exit CODE
 //! [first|again|INDEX]` (of a container that runs for the first time, or not, or in the pod of that
-//! index), `delete-pods`, `annotate NAME=VALUE` (the Job that is made next), `strip owners|labels` (of
+//! index), `delete-pods`, `annotate NAME=VALUE` (the Job that is made next), `strip owners|labels|both` (of
 //! the pods that run), `cron FIELD=VALUE...`, `delete-cron`, `advance 10s`, `restart`, `crash`, `image missing|back`, `stubborn` (containers
 //! do not stop when they are asked to), `delete [background|orphan]`, `kill`, and `await`: `active=
 //! succeeded= failed= running= pods= terminating= uncounted= restarts= condition= reason= waiting=
@@ -158,7 +158,8 @@ async fn strip(world: &World, what: &str) {
             let mut pod = found.unwrap();
             match what {
                 "owners" => pod.metadata.owner_references = None,
-                _ => pod.metadata.labels = None,
+                "labels" => pod.metadata.labels = None,
+                _ => (pod.metadata.owner_references, pod.metadata.labels) = (None, None),
             }
             let mut txn = world.store.txn();
             txn.update(&pod);

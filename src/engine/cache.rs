@@ -56,6 +56,8 @@ struct State {
     born: VecDeque<String>,
     /// Jobs that are gone: namespace and uid.
     orphaned: VecDeque<(String, String)>,
+    /// Pods that are held to be counted, though no Job is there to count them: namespace and name.
+    strays: VecDeque<(String, String)>,
     /// Jobs that are over, and when they are to be deleted. A Job that is to stay is not held at all.
     expiries: Timers<Key>,
 }
@@ -83,6 +85,7 @@ impl Cache {
                 queue: Queue::new(),
                 born: VecDeque::new(),
                 orphaned: VecDeque::new(),
+                strays: VecDeque::new(),
                 expiries: Timers::new(),
             }),
             jobs_due: Notify::new(),
@@ -176,6 +179,10 @@ impl Cache {
     /// Comes back to a Job at this time.
     pub(super) fn expires(&self, key: &Key, at: Timestamp) {
         self.state().expiries.set(key, Some(at));
+    }
+
+    pub(super) fn next_stray(&self) -> Option<(String, String)> {
+        self.state().strays.pop_front()
     }
 
     pub(super) fn next_orphaned(&self) -> Option<(String, String)> {
@@ -274,6 +281,11 @@ impl Cache {
         let near = near.take_while(|(key, _)| key.namespace == pod.namespace());
         let adopters: Vec<Key> =
             near.filter(|(_, job)| adopts(job, pod)).map(|(key, _)| key.clone()).collect();
+        let free = controller(pod).is_none() && pod.has_finalizer(TRACKING_FINALIZER);
+        if free && adopters.is_empty() {
+            state.strays.push_back((pod.namespace().to_owned(), pod.name().to_owned()));
+            self.orphans_due.notify_one();
+        }
         for key in adopters {
             state.queue.wake(&key);
             self.jobs_due.notify_one();

@@ -16,7 +16,7 @@ use super::clock::later;
 use crate::api::deletion::{FOREGROUND_FINALIZER, mark_job, mark_pod};
 use crate::api::job::expires_at;
 use crate::api::object::{Key, Object};
-use crate::api::pod::is_controlled_by;
+use crate::api::pod::{controller, is_controlled_by};
 use crate::job::TRACKING_FINALIZER;
 use crate::store;
 
@@ -39,11 +39,32 @@ pub(super) async fn run_orphans(shared: Arc<Shared>, stop: CancellationToken) {
                 shared.cache.orphaned(namespace, uid);
             }
         }
+        while let Some((namespace, name)) = shared.cache.next_stray() {
+            if let Err(error) = let_go(&shared, &namespace, &name).await {
+                warn!(%error, name, "cannot let go of a pod that no Job counts");
+            }
+        }
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
             () = shared.cache.orphans_due.notified() => {}
         }
+    }
+}
+
+/// A pod that nobody controls is not held back to be counted.
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#job-tracking-with-finalizers>
+async fn let_go(shared: &Shared, namespace: &str, name: &str) -> Result<(), store::Error> {
+    let found = shared.store.get::<Pod>(namespace, name).await?;
+    let free = |pod: &Pod| controller(pod).is_none() && pod.has_finalizer(TRACKING_FINALIZER);
+    let Some(mut pod) = found.filter(free) else { return Ok(()) };
+    pod.remove_finalizer(TRACKING_FINALIZER);
+    let mut txn = shared.store.txn();
+    txn.update(&pod);
+    match txn.commit().await {
+        // The news of that change bring it back.
+        Ok(_) | Err(store::Error::Conflict { .. }) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
