@@ -259,7 +259,8 @@ async fn dismiss(
             txn.update(&next);
             txn.commit().await.map(drop)
         }
-        Kind::Event
+        Kind::CronJob
+        | Kind::Event
         | Kind::ConfigMap
         | Kind::Secret
         | Kind::Namespace

@@ -119,7 +119,8 @@ async fn write(
             }
         }
         Kind::Namespace => return namespaces::delete(call, key, old).await.map(Outcome::Marked),
-        Kind::Event
+        Kind::CronJob
+        | Kind::Event
         | Kind::ConfigMap
         | Kind::Secret
         | Kind::Node

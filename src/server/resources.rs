@@ -182,6 +182,12 @@ pub const RESOURCES: &[Resource] = &[
         group: "batch",
         categories: &["all"],
         subresources: &[Subresource::Status],
+        ..core("CronJob", "cronjobs", "cronjob", &["cj"], Kind::CronJob)
+    },
+    Resource {
+        group: "batch",
+        categories: &["all"],
+        subresources: &[Subresource::Status],
         ..core("Job", "jobs", "job", &[], Kind::Job)
     },
     Resource { group: "coordination.k8s.io", ..core("Lease", "leases", "lease", &[], Kind::Lease) },

@@ -7,7 +7,7 @@ mod jobs;
 mod plain;
 mod pods;
 
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, ServiceAccount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -29,7 +29,8 @@ pub(super) fn check_new(kind: Kind, value: &Value) -> Checked {
     match kind {
         Kind::Job => with_meta(strict::job(value.clone()), value),
         Kind::Pod => with_meta(strict::pod(value.clone()), value),
-        Kind::Event
+        Kind::CronJob
+        | Kind::Event
         | Kind::ConfigMap
         | Kind::Secret
         | Kind::Namespace
@@ -48,6 +49,7 @@ pub(super) fn check_change(kind: Kind, value: &Value) -> Checked {
 pub(super) fn check_typed(kind: Kind, value: &Value) -> Checked {
     match kind {
         Kind::Job => strict::typed::<Job>(value),
+        Kind::CronJob => strict::typed::<CronJob>(value),
         Kind::Pod => strict::typed::<Pod>(value),
         Kind::Event => strict::typed::<Event>(value),
         Kind::ConfigMap => strict::typed::<ConfigMap>(value),
@@ -71,6 +73,7 @@ fn with_meta(mut checked: Checked, value: &Value) -> Checked {
 pub(super) fn create(kind: Kind, value: Value) -> Result<Value, Causes> {
     match kind {
         Kind::Job => jobs::create(read(value)?),
+        Kind::CronJob => jobs::create_cron(read(value)?),
         Kind::Pod => pods::create(read(value)?),
         Kind::ConfigMap => plain::create_config_map(read(value)?),
         Kind::Secret => plain::create_secret(read(value)?),
@@ -86,6 +89,7 @@ pub(super) fn create(kind: Kind, value: Value) -> Result<Value, Causes> {
 pub(super) fn update(kind: Kind, new: Value, old: &Value) -> Result<Value, Causes> {
     let mut next = match kind {
         Kind::Job => jobs::update(read(new)?, &read(old.clone())?)?,
+        Kind::CronJob => jobs::update_cron(read(new)?, &read(old.clone())?)?,
         Kind::Pod => pods::update(read(new)?, &read(old.clone())?)?,
         Kind::ConfigMap => plain::update_config_map(read(new)?, &read(old.clone())?)?,
         Kind::Secret => plain::update_secret(read(new)?, &read(old.clone())?)?,
@@ -95,7 +99,7 @@ pub(super) fn update(kind: Kind, new: Value, old: &Value) -> Result<Value, Cause
         Kind::ServiceAccount => plain::create::<ServiceAccount>(read(new)?)?,
         Kind::Lease => plain::create::<Lease>(read(new)?)?,
     };
-    if matches!(kind, Kind::Job | Kind::Pod) && next["spec"] != old["spec"] {
+    if matches!(kind, Kind::Job | Kind::CronJob | Kind::Pod) && next["spec"] != old["spec"] {
         next_generation(&mut next);
     }
     Ok(next)
