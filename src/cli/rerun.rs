@@ -58,13 +58,15 @@ fn again(job: &Value, name: &str) -> Value {
             metadata[field] = value.clone();
         }
     }
-    if let Some(labels) = metadata["labels"].as_object_mut() {
+    if let Some(labels) = metadata.pointer_mut("/labels").and_then(Value::as_object_mut) {
         labels.retain(|label, _| !GENERATED.contains(&label.as_str()));
     }
-    if let Some(annotations) = metadata["annotations"].as_object_mut() {
+    if let Some(annotations) = metadata.pointer_mut("/annotations").and_then(Value::as_object_mut) {
         annotations.retain(|name, _| !name.starts_with("kubectl.kubernetes.io/"));
     }
-    if let Some(labels) = spec["template"]["metadata"]["labels"].as_object_mut() {
+    if let Some(labels) =
+        spec.pointer_mut("/template/metadata/labels").and_then(Value::as_object_mut)
+    {
         labels.retain(|label, _| !GENERATED.contains(&label.as_str()));
     }
     json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec})

@@ -214,11 +214,11 @@ Pod Template:
     Limits:
       memory:  64Mi
     Environment:
-      A:            b
-    Mounts:         <none>
-  Volumes:          <none>
-  Node-Selectors:   <none>
-  Tolerations:      <none>
+      A:           b
+    Mounts:        <none>
+  Volumes:         <none>
+  Node-Selectors:  <none>
+  Tolerations:     <none>
 Events:
   Type    Reason            Age   From            Message
   ----    ------            ----  ----            -------
