@@ -25,7 +25,7 @@ use kiln::runtime::containerd::Client;
 use kiln::runtime::managed::Managed;
 use kiln::runtime::{Containerd, Network, Runtime};
 use kiln::store::Store;
-use kiln::{api, job, pod, server};
+use kiln::{api, job, monitor, pod, server};
 
 use self::tap::Tap;
 
@@ -150,7 +150,7 @@ impl Bench {
             seccomp_default: true,
             runtime: "io.containerd.runc.v2".to_owned(),
             runtime_binary: None,
-            monitor: self.kiln.clone(),
+            monitor: monitor::binary(&self.kiln),
             log_max_bytes: 10 << 20,
             log_max_files: 5,
         };
@@ -168,7 +168,12 @@ impl Bench {
         create(store, sleeper).await;
         until_running(store).await;
         let sample = direct::sample(&client).await;
-        let direct = direct::Loop::new(client, sample, &self.kiln, &self.dir.join("direct"));
+        let direct = direct::Loop::new(
+            client,
+            sample,
+            &monitor::binary(&self.kiln),
+            &self.dir.join("direct"),
+        );
         delete(store, "sleeper").await;
         direct
     }
@@ -209,7 +214,8 @@ impl Bench {
         template.termination_grace_period_seconds = Some(1);
         create(store, sleeper).await;
         until_running(store).await;
-        let pss: Vec<f64> = monitors(&self.kiln).iter().map(|pid| pss_mib(*pid)).collect();
+        let pss: Vec<f64> =
+            monitors(&monitor::binary(&self.kiln)).iter().map(|pid| pss_mib(*pid)).collect();
         println!("(d) PSS of a monitor: {:.2} MiB (goal: 2)", Spread::of(&pss).median);
         delete(store, "monitored").await;
         settled(runtime).await;
@@ -360,13 +366,13 @@ fn kib_of(text: &str, field: &str) -> f64 {
 }
 
 /// The monitors that run now.
-fn monitors(kiln: &Path) -> Vec<i32> {
+fn monitors(binary: &Path) -> Vec<i32> {
     let entries = fs::read_dir("/proc").unwrap().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     pids.filter(|pid| {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let line = String::from_utf8_lossy(&line).into_owned();
-        line.starts_with(&*kiln.to_string_lossy()) && line.contains("\0monitor\0")
+        line.starts_with(&*binary.to_string_lossy()) && line.contains("\0monitor\0")
     })
     .collect()
 }

@@ -10,6 +10,7 @@ use anyhow::Context;
 
 use super::settings::{self, Settings};
 use crate::engine::Clock;
+use crate::monitor;
 use crate::runtime::containerd::Client;
 use crate::runtime::managed::Managed;
 use crate::runtime::{self, Containerd, Network};
@@ -40,7 +41,7 @@ pub(super) async fn connect(
         }
     };
     client.check().await?;
-    let monitor = std::env::current_exe().context("cannot find kiln's own binary")?;
+    let kiln = std::env::current_exe().context("cannot find kiln's own binary")?;
     let settings = runtime::Settings {
         root: root.to_owned(),
         log_dir: log_dir.to_owned(),
@@ -52,7 +53,7 @@ pub(super) async fn connect(
         seccomp_default: settings.seccomp_default,
         runtime: settings.runtime.clone(),
         runtime_binary: settings.runtime_binary.as_ref().map(|path| path.display().to_string()),
-        monitor,
+        monitor: monitor::binary(&kiln),
         log_max_bytes: settings.log_max_size,
         log_max_files: settings.log_max_files,
     };

@@ -48,6 +48,12 @@ pub struct Options {
 /// The first argument of a monitor, and the one key of its URI: the shim passes keys in random order.
 pub const ARGUMENT: &str = "monitor";
 
+/// What to start beside a container: the small binary that stands beside kiln's own, or that one itself.
+pub fn binary(kiln: &Path) -> PathBuf {
+    let small = kiln.with_file_name("kiln-monitor");
+    if small.exists() { small } else { kiln.to_owned() }
+}
+
 impl Options {
     /// The value for `stdout` (and `stderr`) of containerd's `tasks.Create`. `exe` is absolute.
     pub fn uri(&self, exe: &Path) -> String {
