@@ -131,8 +131,9 @@ pub(super) type Patience = Option<Duration>;
 pub(super) fn pull_deadline_at(pod: &Pod, patience: Patience) -> Option<Timestamp> {
     pull_error(pod)?;
     let made = pod.metadata.creation_timestamp.as_ref().map(|t| t.0);
-    let since = crate::api::pod::start_time(pod).or(made)?;
-    Some(later(since, patience?))
+    // A container that ran before had its image until then.
+    let since = [crate::api::pod::start_time(pod).or(made), crate::api::pod::finished_at(pod)];
+    Some(later(since.into_iter().flatten().max()?, patience?))
 }
 
 /// What a container of the pod that cannot get its image says.

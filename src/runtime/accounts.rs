@@ -19,6 +19,8 @@ use super::spec::Accounts;
 
 /// No image has larger files; what is longer is cut off.
 const FILE_BYTES_MAX: u64 = 4 << 20;
+/// The accounts of so many images are remembered before all are forgotten.
+const KNOWN_MAX: usize = 256;
 /// How many symbolic links are followed within an image.
 const LINKS_MAX: u32 = 16;
 
@@ -45,6 +47,9 @@ impl AccountsOf {
         let layers = layers(&self.view(chain_id).await?);
         let file = |path: &str| read(&layers, path).unwrap_or_default();
         let accounts = Arc::new(Accounts { passwd: file("etc/passwd"), group: file("etc/group") });
+        if known.len() >= KNOWN_MAX {
+            known.clear();
+        }
         known.insert(chain_id.to_owned(), Arc::clone(&accounts));
         Ok(accounts)
     }

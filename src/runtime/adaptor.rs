@@ -19,7 +19,7 @@ use super::cgroups::Cgroups;
 use super::containerd::Client;
 use super::image::{self, Images, LocalImage};
 use super::inventory::{self, Known};
-use super::layout::{Layout, cgroup, container_id};
+use super::layout::{Layout, container_id};
 use super::pause::pause;
 use super::sandbox::{self, Network};
 use super::spec::{self, Host};
@@ -132,7 +132,7 @@ impl Containerd {
             () = ended => {}
             () = pause(FINISH_TIMEOUT) => tracing::warn!("containerd does not answer"),
         }
-        self.shared.cgroups.remove_parent();
+        self.shared.cgroups.remove_parent(&self.shared.layout.cgroup_parent());
         inventory::pods_on_disk(&self.shared.layout).is_ok_and(|pods| pods.is_empty())
     }
 
@@ -265,9 +265,15 @@ impl Shared {
 
     async fn start(&self, pod: &Pod, instance: &Instance) -> Result<Container, StartError> {
         let task = self.task(pod.uid(), instance);
+        // Before anything can be refused: what an earlier try has left may run.
+        if let Some(state) = self.take_over(pod, instance, &task).await? {
+            let image_id = self.image(pod, instance).await.map(|image| image.id);
+            let image_id = image_id.unwrap_or_default();
+            return Ok(Container { id: task.id, image_id, state, signalled: None });
+        }
         let image = self.image(pod, instance).await?;
         let ran = match self.blueprint(pod, instance, &task, &image).await {
-            Ok(blueprint) => self.run(&task, blueprint).await,
+            Ok(blueprint) => task.run(blueprint, &*self.now).await,
             Err(failure) => Err(failure),
         };
         let state = match ran {
@@ -288,17 +294,38 @@ impl Shared {
         Ok(Container { id: task.id, image_id: image.id, state, signalled: None })
     }
 
-    /// Runs a new instance, or takes over what an earlier try has left of it.
-    async fn run(&self, task: &Task, blueprint: Blueprint) -> Result<State, Failure> {
-        if task.dir.exists() {
-            match task.look((self.now)()).await {
-                Ok(Standing::Nothing) => self.clear(task).await,
-                Ok(Standing::Created) => return task.start((self.now)()).await,
-                Ok(Standing::Known(state)) => return Ok(state),
-                Err(error) => return Err(Failure::Retry { message: error.to_string() }),
-            }
+    /// What an earlier try has left of an instance, if that runs or ran.
+    async fn take_over(
+        &self,
+        pod: &Pod,
+        instance: &Instance,
+        task: &Task,
+    ) -> Result<Option<State>, StartError> {
+        let retry = |message: String| StartError::Retry { message };
+        if !task.dir.exists() {
+            return Ok(None);
         }
-        task.run(blueprint, &*self.now).await
+        match task.look((self.now)()).await.map_err(|error| retry(error.to_string()))? {
+            Standing::Nothing => {
+                self.clear(task).await;
+                Ok(None)
+            }
+            Standing::Created => match task.start((self.now)()).await {
+                Ok(state) => Ok(Some(state)),
+                Err(Failure::Retry { message }) => Err(retry(message)),
+                // It is made anew, and says again what is wrong with it.
+                Err(Failure::Start { .. } | Failure::Refused { .. }) => {
+                    self.clear(task).await;
+                    Ok(None)
+                }
+            },
+            Standing::Known(State::Exited(mut exit)) => {
+                let log = self.speaking_log(pod, instance);
+                self.add_last_words(pod.uid(), instance, log.as_deref(), &mut exit);
+                Ok(Some(State::Exited(exit)))
+            }
+            Standing::Known(state) => Ok(Some(state)),
+        }
     }
 
     /// Takes away what an instance that never ran has left. What cannot be taken away now is met again.
@@ -342,7 +369,7 @@ impl Shared {
         })?;
         let accounts = self.accounts.of(&image.chain_id).await;
         let accounts = accounts.map_err(|error| Failure::Retry { message: error.to_string() })?;
-        let (uid, cgroups_path) = (pod.uid(), cgroup(pod.uid(), &task.id));
+        let (uid, cgroups_path) = (pod.uid(), self.layout.cgroup(pod.uid(), &task.id));
         let sandbox = self.shared_paths(pod, instance);
         let volumes = self.volumes(pod, container).await?;
         let inputs = spec::Inputs {
@@ -466,9 +493,8 @@ impl Shared {
             self.task(&known.uid, &known.instance).destroy().await?;
         }
         let (layout, cgroups, uid) = (self.layout.clone(), self.cgroups.clone(), uid.to_owned());
-        let address = self.client.address().to_owned();
         blocking("remove the sandbox", move || {
-            for shim in super::processes::shims(&address, &format!("{uid}.")) {
+            for shim in super::processes::shims(&format!("{uid}.")) {
                 super::processes::kill(&shim);
             }
             sandbox::remove(&layout, &cgroups, &uid)

@@ -7,8 +7,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::layout::{CGROUP, pod_cgroup};
-
 /// How often a cgroup that is still in use is tried again.
 const TRIES: u32 = 10;
 
@@ -71,16 +69,15 @@ impl Cgroups {
     ///
     /// # Errors
     /// When one is still in use.
-    pub(super) fn remove_pod(&self, uid: &str) -> io::Result<()> {
-        let below = pod_cgroup(uid);
+    pub(super) fn remove_pod(&self, below: &str) -> io::Result<()> {
         self.mounts.iter().try_for_each(|mount| remove(&mount.join(below.trim_start_matches('/'))))
     }
 
-    /// Removes the parent of all, if no pod is left. Somebody else's pods keep it.
-    pub(super) fn remove_parent(&self) {
+    /// Removes the parent of an engine's pods, if none is left.
+    pub(super) fn remove_parent(&self, parent: &str) {
         for mount in &self.mounts {
             // Fails where it is in use, or was never made.
-            let _ = fs::remove_dir(mount.join(CGROUP.trim_start_matches('/')));
+            let _ = fs::remove_dir(mount.join(parent.trim_start_matches('/')));
         }
     }
 }

@@ -12,9 +12,6 @@ use sha2::{Digest, Sha256};
 use super::logs;
 use crate::pod::Instance;
 
-/// The parent of all cgroups, as the OCI spec names it.
-pub(super) const CGROUP: &str = "/kiln";
-
 /// The directories of one engine.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
@@ -24,7 +21,7 @@ pub(super) struct Layout {
 
 impl Layout {
     pub(super) fn new(root: &Path, log_dir: &Path) -> Self {
-        Self { root: root.to_owned(), log_dir: log_dir.to_owned() }
+        Self { root: resolved(root), log_dir: resolved(log_dir) }
     }
 
     /// The engine's root: the owner of all that bears its name.
@@ -80,9 +77,34 @@ impl Layout {
         self.pod(uid).join("containers").join(&instance.container).join(attempt)
     }
 
+    /// The parent of all cgroups of this engine, below the mount points, as the OCI spec names it. No other
+    /// engine makes its cgroups there, so that it can be removed when the last pod is gone.
+    pub(super) fn cgroup_parent(&self) -> String {
+        let digest = Sha256::digest(self.root.as_os_str().as_encoded_bytes());
+        format!("/kiln-{}", hex::encode(&digest[..4]))
+    }
+
+    /// The cgroup of a pod.
+    pub(super) fn pod_cgroup(&self, uid: &str) -> String {
+        format!("{}/pod{uid}", self.cgroup_parent())
+    }
+
+    /// The cgroup of an instance.
+    pub(super) fn cgroup(&self, uid: &str, id: &str) -> String {
+        format!("{}/{id}", self.pod_cgroup(uid))
+    }
+
     pub(super) fn log(&self, pod: &Pod, instance: &Instance) -> PathBuf {
         logs::path(&self.log_dir, pod, instance)
     }
+}
+
+/// The path as the kernel and containerd know it: absolute, and without symbolic links. What is mounted
+/// below it is only found under that name.
+fn resolved(dir: &Path) -> PathBuf {
+    // Where it cannot be made, whoever writes to it says so.
+    let _ = std::fs::create_dir_all(dir);
+    dir.canonicalize().or_else(|_| std::path::absolute(dir)).unwrap_or_else(|_| dir.to_owned())
 }
 
 /// The id of an instance in containerd, which takes 76 characters, and fewer kinds of them than
@@ -90,16 +112,6 @@ impl Layout {
 pub(super) fn container_id(uid: &str, instance: &Instance) -> String {
     let digest = Sha256::digest(&instance.container);
     format!("{uid}.{}.{}", hex::encode(&digest[..4]), instance.attempt)
-}
-
-/// The cgroup of a pod, below the mount points.
-pub(super) fn pod_cgroup(uid: &str) -> String {
-    format!("{CGROUP}/pod{uid}")
-}
-
-/// The cgroup of an instance.
-pub(super) fn cgroup(uid: &str, id: &str) -> String {
-    format!("{}/{id}", pod_cgroup(uid))
 }
 
 #[cfg(test)]
@@ -114,6 +126,16 @@ mod tests {
         assert!(id.split(['.', '-']).all(|part| {
             !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
         }));
+    }
+
+    #[test]
+    fn a_root_behind_a_link_is_known_by_its_own_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = dir.path().canonicalize().unwrap().join("own");
+        std::fs::create_dir(&own).unwrap();
+        std::os::unix::fs::symlink(&own, dir.path().join("link")).unwrap();
+        let layout = Layout::new(&dir.path().join("link"), &dir.path().join("logs"));
+        assert_eq!((layout.root(), layout.pods()), (&*own, own.join("pods")));
     }
 
     #[test]

@@ -22,14 +22,15 @@ pub(super) struct Shim {
     pub(super) id: String,
 }
 
-/// The shims of containers whose id begins with this.
-pub(super) fn shims(address: &Path, id_prefix: &str) -> Vec<Shim> {
+/// The shims of containers whose id begins with this. An id begins with the uid of a pod, so that whose
+/// containerd it is need not be asked.
+pub(super) fn shims(id_prefix: &str) -> Vec<Shim> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter_map(Pid::from_raw)
         .filter_map(|pid| {
             let command = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).ok()?;
-            let id = shim_of(&command, address)?;
+            let id = shim_of(&command)?;
             id.starts_with(id_prefix).then_some(Shim { pid, id })
         })
         .collect()
@@ -53,16 +54,15 @@ pub(super) fn forget(id: &str) {
 }
 
 /// The container of `containerd-shim-runc-v2 -namespace kiln -id ID -address ADDRESS`, in any order.
-fn shim_of(command: &[u8], address: &Path) -> Option<String> {
+fn shim_of(command: &[u8]) -> Option<String> {
     let args: Vec<&[u8]> = command.split(|byte| *byte == 0).collect();
     let value = |flag: &[u8]| {
         let at = args.iter().position(|arg| *arg == flag)?;
         args.get(at + 1).copied()
     };
     let name = args.first()?.rsplit(|byte| *byte == b'/').next()?;
-    let is_ours = name.starts_with(b"containerd-shim")
-        && value(b"-namespace") == Some(NAMESPACE.as_bytes())
-        && value(b"-address").is_none_or(|found| found == address.as_os_str().as_encoded_bytes());
+    let is_ours =
+        name.starts_with(b"containerd-shim") && value(b"-namespace") == Some(NAMESPACE.as_bytes());
     if !is_ours {
         return None;
     }
@@ -89,15 +89,14 @@ mod tests {
     }
 
     #[test]
-    fn a_shim_is_known_by_its_namespace_its_containerd_and_its_container() {
+    fn a_shim_is_known_by_its_namespace_and_its_container() {
         let shim = |namespace: &str, address: &str, id: &str| {
             let name = "/usr/bin/containerd-shim-runc-v2";
             let args = [name, "-namespace", namespace, "-id", id, "-address", address];
-            shim_of(&command(&args), Path::new("/c.sock"))
+            shim_of(&command(&args))
         };
         assert_eq!(shim("kiln", "/c.sock", "u1.abcd.0").as_deref(), Some("u1.abcd.0"));
         assert_eq!(shim("k8s.io", "/c.sock", "u1.abcd.0"), None);
-        assert_eq!(shim("kiln", "/other.sock", "u1.abcd.0"), None);
-        assert_eq!(shim_of(&command(&["sleep", "-id", "u1."]), Path::new("/c.sock")), None);
+        assert_eq!(shim_of(&command(&["sleep", "-id", "u1."])), None);
     }
 }

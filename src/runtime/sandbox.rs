@@ -60,11 +60,16 @@ pub(super) fn remove(layout: &Layout, cgroups: &Cgroups, uid: &str) -> io::Resul
     while is_mounted(&shm) {
         unmount(&shm, UnmountFlags::DETACH)?;
     }
-    cgroups.remove_pod(uid)?;
-    match fs::remove_dir_all(layout.pod(uid)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(()),
+    cgroups.remove_pod(&layout.pod_cgroup(uid))?;
+    let dir = layout.pod(uid);
+    if !dir.exists() {
+        return Ok(());
     }
+    // Whatever is still mounted there belongs to the host, and must not be removed with the directory.
+    if let Some(mount) = volumes::mounted_below(&dir)?.pop() {
+        return Err(io::Error::other(format!("`{}` is still mounted", mount.display())));
+    }
+    fs::remove_dir_all(dir)
 }
 
 fn write_files(layout: &Layout, pod: &Pod, on_host: bool) -> io::Result<()> {

@@ -187,7 +187,7 @@ impl Task {
 
     /// Takes away what a creation that was cut short has left where containerd keeps the task's files.
     fn clear_bundle(&self, bundle: &Path) {
-        for shim in processes::shims(self.client.address(), &self.id) {
+        for shim in processes::shims(&self.id) {
             processes::kill(&shim);
         }
         processes::forget(&self.id);
@@ -225,7 +225,9 @@ impl Task {
             Err(status) if is_not_found(&status) => {
                 Ok(match (self.recorded(), self.started_at()) {
                     (Some(exit), _) => Found::Known(State::Exited(exit)),
-                    (None, Some(_)) => Found::Known(State::Exited(self.lost(now))),
+                    // containerd forgets tasks that end while it is away, and the monitor may still be
+                    // writing: whoever waits for it learns how it ended.
+                    (None, Some(started_at)) => Found::Known(State::Running { started_at }),
                     (None, None) => Found::Nothing,
                 })
             }
@@ -387,7 +389,7 @@ impl Task {
             () = pause(KILL_TIMEOUT) => warn!(id = self.id, "a task does not end although it was killed"),
         }
         let removed = self.remove().await;
-        for shim in processes::shims(self.client.address(), &self.id) {
+        for shim in processes::shims(&self.id) {
             processes::kill(&shim);
         }
         processes::forget(&self.id);

@@ -143,10 +143,12 @@ pub(super) fn release(layout: &Layout, uid: &str) -> io::Result<()> {
 }
 
 /// The mount points below a directory, in the order in which they were mounted.
-fn mounted_below(dir: &Path) -> io::Result<Vec<PathBuf>> {
+pub(super) fn mounted_below(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    // The kernel tells them without symbolic links.
+    let dir = dir.canonicalize()?;
     let mounts = fs::read_to_string("/proc/self/mountinfo")?;
     let points = mounts.lines().filter_map(|line| line.split(' ').nth(4));
-    Ok(points.map(unescaped).filter(|point| point.starts_with(dir)).collect())
+    Ok(points.map(unescaped).filter(|point| point.starts_with(&dir)).collect())
 }
 
 /// A path as the kernel spells it: `\040` is a space.
