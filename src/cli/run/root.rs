@@ -7,7 +7,10 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use tracing::debug;
 
 /// How often a directory that was taken away meanwhile is made again.
 const TRIES: u32 = 10;
@@ -61,19 +64,29 @@ impl Root {
     /// Those of runs that were killed. They are the caller's now.
     pub(super) fn abandoned(base: &Path) -> io::Result<Vec<Self>> {
         let runs = runs(base);
-        if !runs.exists() {
-            return Ok(Vec::new());
-        }
-        let _door = door(&runs)?;
+        let _door = match door(&runs) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            door => door?,
+        };
         let mut found = Vec::new();
-        for entry in fs::read_dir(&runs)? {
-            let path = entry?.path();
+        for entry in fs::read_dir(&runs)?.flatten() {
+            let path = entry.path();
             if !path.is_dir() {
                 continue;
             }
-            let lock = File::create(path.join(LOCK))?;
-            if lock.try_lock().is_ok() {
-                found.push(Self { path, _lock: lock });
+            match File::options().write(true).open(path.join(LOCK)) {
+                Ok(lock) => {
+                    if lock.try_lock().is_ok() {
+                        found.push(Self { path, _lock: lock });
+                    }
+                }
+                // Behind the door a directory has its lock: whoever made or removed this one was killed
+                // in between, and there is nothing in it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    let _ = fs::remove_dir(&path);
+                }
+                // One that cannot be looked at does not hide the others.
+                Err(error) => debug!(%error, path = %path.display(), "cannot open the lock"),
             }
         }
         Ok(found)
@@ -94,17 +107,33 @@ impl Root {
     }
 
     /// Removes it with everything in it, and the directory of all runs if it is the last.
+    ///
+    /// The lock goes last, and behind the door: the directory is never seen without it, and a removal that
+    /// is killed leaves an abandoned one. What takes long is done before, and keeps nobody waiting.
     pub(super) fn remove(self) -> io::Result<()> {
-        let runs = self.path.parent().map(Path::to_owned);
-        fs::remove_dir_all(&self.path)?;
-        if let Some(runs) = runs {
-            let _door = door(&runs)?;
-            let last = fs::read_dir(&runs)?.flatten().all(|entry| entry.file_name() == DOOR);
-            if last {
-                fs::remove_dir_all(&runs)?;
-                // Where nothing else is below the root, it was made for the runs.
-                let _ = runs.parent().map(fs::remove_dir);
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            if entry.file_name() == LOCK {
+                continue;
             }
+            if entry.file_type()?.is_dir() {
+                fs::remove_dir_all(entry.path())?;
+            } else {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        let Some(runs) = self.path.parent() else { return fs::remove_dir_all(&self.path) };
+        let _door = door(runs)?;
+        fs::remove_dir_all(&self.path)?;
+        if fs::read_dir(runs)?.flatten().all(|entry| entry.file_name() == DOOR) {
+            fs::remove_file(runs.join(DOOR))?;
+            match fs::remove_dir(runs) {
+                // Somebody has just come by and made a new door.
+                Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => return Ok(()),
+                removed => removed?,
+            }
+            // Where nothing else is below the root, it was made for the runs.
+            let _ = runs.parent().map(fs::remove_dir);
         }
         Ok(())
     }
@@ -115,9 +144,16 @@ fn runs(base: &Path) -> PathBuf {
 }
 
 fn door(runs: &Path) -> io::Result<File> {
-    let door = File::create(runs.join(DOOR))?;
-    door.lock()?;
-    Ok(door)
+    let path = runs.join(DOOR);
+    loop {
+        let door = File::create(&path)?;
+        door.lock()?;
+        let held = door.metadata()?;
+        // The last run may have taken it away while this one waited: then it keeps nobody out.
+        if fs::metadata(&path).is_ok_and(|now| (now.dev(), now.ino()) == (held.dev(), held.ino())) {
+            return Ok(door);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -151,5 +187,38 @@ mod tests {
         two.remove().unwrap();
         assert!(!base.exists());
         assert_eq!(Root::abandoned(&base).unwrap().len(), 0);
+    }
+    #[test]
+    fn a_run_that_is_being_removed_is_not_abandoned_until_it_is_killed() {
+        let base = tempfile::tempdir().unwrap();
+        let run = Root::claim(base.path()).unwrap();
+        let path = run.path().to_owned();
+        for number in 0..2000 {
+            fs::write(path.join(number.to_string()), "").unwrap();
+        }
+        std::thread::scope(|scope| {
+            let removal = scope.spawn(|| run.remove());
+            while !removal.is_finished() {
+                assert_eq!(Root::abandoned(base.path()).unwrap().len(), 0);
+            }
+            removal.join().unwrap().unwrap();
+        });
+        assert!(!path.exists());
+
+        let killed = Root::claim(base.path()).unwrap();
+        let other = runs(base.path()).join("0-0");
+        drop(killed);
+        fs::create_dir(&other).unwrap();
+        assert_eq!(Root::abandoned(base.path()).unwrap().len(), 1);
+        assert!(!other.exists(), "nothing else would take it away");
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_looked_at_does_not_hide_the_others() {
+        let base = tempfile::tempdir().unwrap();
+        drop(Root::claim(base.path()).unwrap());
+        // Not even root can write to it.
+        fs::create_dir_all(runs(base.path()).join("0-0").join(LOCK)).unwrap();
+        assert_eq!(Root::abandoned(base.path()).unwrap().len(), 1);
     }
 }
