@@ -3,7 +3,7 @@
 //! Owns: the engine while it lasts, the order of things, and the exit code. Must not know: where Jobs
 //! come from, which runtime and which terminal there is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,8 +57,13 @@ pub async fn core(
     engine.stop().await;
     if exit.is_err() {
         // The store does not tell any more what is to go: everything is.
-        let swept = host.runtime.sweep(&std::collections::BTreeSet::new()).await;
-        if let Err(error) = swept {
+        let everything = BTreeSet::new();
+        let unknown = tokio::select! {
+            swept = host.runtime.sweep(&everything) => swept.err().map(|error| error.to_string()),
+            () = host.clock.sleep(PATIENCE) => Some("the runtime does not answer".to_owned()),
+            Some(()) = course.interrupts.recv() => Some("interrupted".to_owned()),
+        };
+        if let Some(error) = unknown {
             course.output.say(&format!("error: containers may be left behind: {error}"));
         }
     }
@@ -70,6 +75,8 @@ const GIVES_UP: u32 = 3;
 /// How long a run that was cut waits for news of its pods beyond their grace period: a containerd that
 /// never comes back must not keep it for ever.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long to wait for the runtime to kill what runs. The engine goes on killing what is left.
+const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -406,14 +413,14 @@ impl<'a> Course<'a> {
 
     /// One more interrupt while things are cleared away.
     async fn insist(&mut self) -> anyhow::Result<()> {
+        if (2..GIVES_UP).contains(&self.interrupted) {
+            self.output.say("killing the containers");
+            self.kill().await?;
+        }
         if self.interrupted >= GIVES_UP {
             self.output.say("giving up");
             self.gave_up = true;
             return Ok(());
-        }
-        if self.interrupted > 1 {
-            self.output.say("killing the containers");
-            self.kill().await?;
         }
         self.be_patient();
         Ok(())
@@ -443,11 +450,16 @@ impl<'a> Course<'a> {
             let instances = running(pod);
             instances.map(move |instance| (pod, instance))
         });
-        join_all(running.map(|(pod, instance)| async move {
+        let killed = join_all(running.map(|(pod, instance)| async move {
             // The engine kills again what this could not.
             let _ = runtime.signal(pod, &instance, Signal::Kill).await;
-        }))
-        .await;
+        }));
+        // A runtime that hangs must not keep one from insisting.
+        tokio::select! {
+            _ = killed => {}
+            Some(()) = self.interrupts.recv() => self.interrupted += 1,
+            () = self.host.clock.sleep(KILL_PATIENCE) => {}
+        }
         Ok(())
     }
 

@@ -123,6 +123,20 @@ async fn play_on<R: Runtime>(
     runtime: impl FnOnce(Arc<Fake>) -> Arc<R>,
     script: impl AsyncFnOnce(&Stage),
 ) -> Played {
+    let (played, stage) = play_and_look(manifest, options, runtime, script).await;
+    assert_eq!(stage.host.pods_left(), 0, "something is left on the host");
+    assert!(stage.store.list::<Job>(None).await.unwrap().0.is_empty(), "a Job is left");
+    assert!(stage.store.list::<Pod>(None).await.unwrap().0.is_empty(), "a pod is left");
+    played
+}
+
+/// The same, where something may be left.
+async fn play_and_look<R: Runtime>(
+    manifest: &str,
+    options: Options,
+    runtime: impl FnOnce(Arc<Fake>) -> Arc<R>,
+    script: impl AsyncFnOnce(&Stage),
+) -> (Played, Stage) {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::virtual_at("2026-01-01T00:00:00Z".parse().unwrap());
     let tells = clock.clone();
@@ -145,10 +159,7 @@ async fn play_on<R: Runtime>(
     let both = async { tokio::join!(run, script(&stage)) };
     let (exit, ()) = tokio::time::timeout(PATIENCE, both).await.expect("the run does not end");
     printer.finish().await;
-    assert_eq!(stage.host.pods_left(), 0, "something is left on the host");
-    assert!(stage.store.list::<Job>(None).await.unwrap().0.is_empty(), "a Job is left");
-    assert!(stage.store.list::<Pod>(None).await.unwrap().0.is_empty(), "a pod is left");
-    Played { exit: exit.unwrap(), printed }
+    (Played { exit: exit.unwrap(), printed }, stage)
 }
 
 /// With uids that are always the same, and so are the names of pods.
@@ -406,6 +417,20 @@ async fn a_second_interrupt_kills_what_does_not_stop() {
     assert!(stderr.contains("killing the containers\n"), "{stderr}");
 }
 
+#[tokio::test]
+async fn a_third_interrupt_gives_up_although_no_kill_is_answered() {
+    let (played, _) = play_and_look(JOB, options(), Stubborn::deaf, async |stage| {
+        stage.told(&stage.running(1).await[0]).await;
+        for _ in 0..3 {
+            stage.interrupts.send(()).await.unwrap();
+        }
+    })
+    .await;
+    assert_eq!(played.exit, Exit::Interrupted);
+    let stderr = played.printed.stderr();
+    assert!(stderr.ends_with("killing the containers\ngiving up\n"), "{stderr}");
+}
+
 /// The pod whose start was told.
 fn pod_name(played: &Played) -> String {
     let stderr = played.printed.stderr();
@@ -413,35 +438,49 @@ fn pod_name(played: &Played) -> String {
     started.next().unwrap().trim_start_matches("pod/").to_owned()
 }
 
-/// A host whose containers do not stop for being asked to.
-struct Stubborn(Arc<Fake>);
+/// A host whose containers do not stop for being asked to, and which may never answer to anything that
+/// ends or removes one.
+struct Stubborn {
+    host: Arc<Fake>,
+    is_deaf: bool,
+}
 
 impl Stubborn {
     fn new(fake: Arc<Fake>) -> Arc<Self> {
-        Arc::new(Self(fake))
+        Arc::new(Self { host: fake, is_deaf: false })
+    }
+
+    fn deaf(fake: Arc<Fake>) -> Arc<Self> {
+        Arc::new(Self { host: fake, is_deaf: true })
+    }
+
+    async fn answers(&self) {
+        if self.is_deaf {
+            std::future::pending::<()>().await;
+        }
     }
 }
 
 #[async_trait]
 impl Runtime for Stubborn {
     async fn observe(&self) -> Result<BTreeMap<String, Found>, Error> {
-        self.0.observe().await
+        self.host.observe().await
     }
 
     async fn pull(&self, image: &str, policy: PullPolicy) -> Result<Pulled, PullError> {
-        self.0.pull(image, policy).await
+        self.host.pull(image, policy).await
     }
 
     async fn create_sandbox(&self, pod: &Pod) -> Result<Option<String>, Error> {
-        self.0.create_sandbox(pod).await
+        self.host.create_sandbox(pod).await
     }
 
     async fn start(&self, pod: &Pod, instance: &Instance) -> Result<Container, StartError> {
-        self.0.start(pod, instance).await
+        self.host.start(pod, instance).await
     }
 
     async fn wait(&self, pod: &Pod, instance: &Instance) -> End {
-        self.0.wait(pod, instance).await
+        self.host.wait(pod, instance).await
     }
 
     async fn exec(
@@ -451,7 +490,7 @@ impl Runtime for Stubborn {
         command: &[String],
         timeout: Duration,
     ) -> Result<Executed, Error> {
-        self.0.exec(pod, instance, command, timeout).await
+        self.host.exec(pod, instance, command, timeout).await
     }
 
     async fn check(
@@ -461,29 +500,32 @@ impl Runtime for Stubborn {
         handler: &Handler,
         timeout: Duration,
     ) -> Result<Result<(), String>, Error> {
-        self.0.check(pod, instance, handler, timeout).await
+        self.host.check(pod, instance, handler, timeout).await
     }
 
     async fn signal(&self, pod: &Pod, instance: &Instance, signal: Signal) -> Result<(), Error> {
+        self.answers().await;
         match signal {
             Signal::Stop => Ok(()),
-            Signal::Kill => self.0.signal(pod, instance, signal).await,
+            Signal::Kill => self.host.signal(pod, instance, signal).await,
         }
     }
 
     async fn remove(&self, pod: &Pod, instance: &Instance) -> Result<(), Error> {
-        self.0.remove(pod, instance).await
+        self.answers().await;
+        self.host.remove(pod, instance).await
     }
 
     async fn remove_sandbox(&self, pod_uid: &str) -> Result<(), Error> {
-        self.0.remove_sandbox(pod_uid).await
+        self.answers().await;
+        self.host.remove_sandbox(pod_uid).await
     }
 
     async fn sweep(&self, live: &BTreeSet<String>) -> Result<Vec<String>, Error> {
-        self.0.sweep(live).await
+        self.host.sweep(live).await
     }
 
     fn pulls(&self) -> watch::Receiver<Pulls> {
-        self.0.pulls()
+        self.host.pulls()
     }
 }
