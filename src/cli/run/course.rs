@@ -72,8 +72,8 @@ pub async fn core(
 
 /// How often one has to insist until the process ends whatever is left.
 const GIVES_UP: u32 = 3;
-/// How long a run that was cut waits for news of its pods beyond their grace period: a containerd that
-/// never comes back must not keep it for ever.
+/// How long a run that clears away waits for news of its pods beyond their grace period: a containerd that
+/// never comes back must not keep it for ever, and its exit code from whoever waits for that.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long to wait for the runtime to kill what runs. The engine goes on killing what is left.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
@@ -119,7 +119,7 @@ struct Course<'a> {
     closed: bool,
     /// Whether it ends although something is left.
     gave_up: bool,
-    /// When it gives up, once it was cut and if there are no news.
+    /// When it gives up, once it clears away and if there are no news.
     gives_up_at: Option<Timestamp>,
     times_out_at: Option<Timestamp>,
     /// The Jobs in their order.
@@ -193,7 +193,7 @@ impl<'a> Course<'a> {
         }
         self.end_view();
         let exit = self.conclude(cut)?;
-        self.clear_away(cut).await?;
+        self.clear_away().await?;
         if cut.is_some() && !self.gave_up {
             let deleted = self.order.iter().map(|key| format!("job.batch/{} deleted", key.name));
             self.say(deleted.collect());
@@ -380,7 +380,7 @@ impl<'a> Course<'a> {
     }
 
     /// Deletes the Jobs, and returns when nothing of them is left.
-    async fn clear_away(&mut self, cut: Option<Cut>) -> anyhow::Result<()> {
+    async fn clear_away(&mut self) -> anyhow::Result<()> {
         for key in &self.order {
             let (store, now) = (&self.host.store, self.host.clock.now());
             let how = Propagation::Foreground;
@@ -389,9 +389,7 @@ impl<'a> Course<'a> {
                 failed => failed.context("cannot delete the Jobs")?,
             }
         }
-        if cut.is_some() {
-            self.be_patient();
-        }
+        self.be_patient();
         self.job_feed.resync().await.context("cannot read the Jobs")?;
         for goal in [Goal::Gone, Goal::Printed] {
             while let Some(cut) = self.pursue(goal).await? {

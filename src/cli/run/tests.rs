@@ -431,6 +431,30 @@ async fn a_third_interrupt_gives_up_although_no_kill_is_answered() {
     assert!(stderr.ends_with("killing the containers\ngiving up\n"), "{stderr}");
 }
 
+#[tokio::test]
+async fn a_job_that_is_over_has_its_exit_code_although_its_pod_cannot_be_removed() {
+    let (played, _) = play_and_look(JOB, options(), Stubborn::deaf, async |stage| {
+        let main = &stage.running(1).await[0];
+        stage.exit(main, 0);
+        stage
+            .until("the Job is deleted", async || {
+                let job = stage.store.get::<Job>("default", "pi").await.unwrap();
+                job.is_none_or(|job| job.is_deleting())
+            })
+            .await;
+        stage
+            .until("the run gives up", async || {
+                stage.advance(1);
+                stage.interrupts.is_closed()
+            })
+            .await;
+    })
+    .await;
+    assert_eq!(played.exit, Exit::Done);
+    let stderr = played.printed.stderr();
+    assert!(stderr.contains("pi       Complete") && stderr.contains("giving up: "), "{stderr}");
+}
+
 /// The pod whose start was told.
 fn pod_name(played: &Played) -> String {
     let stderr = played.printed.stderr();
