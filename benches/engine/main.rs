@@ -59,7 +59,8 @@ fn main() {
 
 async fn measure(hosts_dir: PathBuf, image: String) {
     let dir = tempfile::Builder::new().prefix("kiln-bench").tempdir().unwrap();
-    let managed = Managed::start(&dir.path().join("containerd")).await.unwrap();
+    let never = tokio_util::sync::CancellationToken::new();
+    let managed = Managed::start(&dir.path().join("containerd"), &never).await.unwrap();
     let kiln = PathBuf::from(env!("CARGO_BIN_EXE_kiln"));
     let bench = Bench { dir: dir.path().to_owned(), kiln, image, hosts_dir, managed };
 

@@ -6,7 +6,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
+use tokio_util::sync::CancellationToken;
 
 use super::settings::{self, Settings};
 use crate::engine::Clock;
@@ -23,24 +24,37 @@ pub(super) struct Connection {
 }
 
 /// Connects to containerd, which is started where it is to be a private one. `root`: whose containers
-/// they are, and where the runtime keeps its files; `log_dir`: where the containers' logs go.
+/// they are, and where the runtime keeps its files; `log_dir`: where the containers' logs go. Whoever may
+/// not want to wait for it cancels it rather than drop it: a containerd that was started is ended then.
 ///
 /// # Errors
-/// There is none, or it cannot be used: the message says what to do.
+/// There is none, or it cannot be used: the message says what to do. Or it was cancelled. Nothing that was
+/// started runs then.
 pub(super) async fn connect(
     settings: &Settings,
     root: &Path,
     log_dir: &Path,
     clock: &Clock,
+    cancel: &CancellationToken,
 ) -> anyhow::Result<Connection> {
+    let monitor = std::env::current_exe().context("cannot find kiln's own binary")?;
     let (client, managed) = match &settings.containerd {
         settings::Containerd::Socket(address) => (Client::new(address), None),
         settings::Containerd::Managed => {
-            let managed = Managed::start(&root.join("containerd")).await?;
+            let managed = Managed::start(&root.join("containerd"), cancel).await?;
             (Client::new(&managed.address()), Some(managed))
         }
     };
-    client.check().await?;
+    let checked = tokio::select! {
+        checked = client.check() => checked.map_err(anyhow::Error::from),
+        () = cancel.cancelled() => Err(anyhow!("cancelled")),
+    };
+    if let Err(error) = checked {
+        if let Some(managed) = managed {
+            managed.stop().await;
+        }
+        return Err(error);
+    }
     let kiln = std::env::current_exe().context("cannot find kiln's own binary")?;
     let settings = runtime::Settings {
         root: root.to_owned(),

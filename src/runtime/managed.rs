@@ -51,6 +51,8 @@ pub enum Error {
     Ended { status: String, log: String },
     #[error("the private containerd does not answer; its log says: {log}")]
     Silent { log: String },
+    #[error("the start of the private containerd was cancelled")]
+    Cancelled,
 }
 
 /// The running containerd. [`Managed::stop`] ends it in order; dropping it kills it.
@@ -95,8 +97,8 @@ impl Managed {
     /// Starts a containerd below `dir`, or takes over the one that runs there. Answers when it serves.
     ///
     /// # Errors
-    /// With what its log says and what to do.
-    pub async fn start(dir: &Path) -> Result<Self, Error> {
+    /// With what its log says and what to do, or because it was cancelled. No process is left then.
+    pub async fn start(dir: &Path, cancel: &CancellationToken) -> Result<Self, Error> {
         let files = Files { dir: dir.to_owned() };
         if files.address().as_os_str().len() > ADDRESS_BYTES_MAX - ".ttrpc".len() {
             return Err(Error::PathTooLong(files.address()));
@@ -106,13 +108,13 @@ impl Managed {
             Some(process) => process,
             None => Process::Child(spawn(&files)?),
         };
-        match serving(&files, &mut process).await {
-            // It was about to end when it was found.
-            Err(Error::Ended { .. }) if matches!(process, Process::Found(_)) => {
-                process = Process::Child(spawn(&files)?);
-                serving(&files, &mut process).await?;
-            }
-            served => served?,
+        let served = tokio::select! {
+            served = serving_at_last(&files, &mut process) => served,
+            () = cancel.cancelled() => Err(Error::Cancelled),
+        };
+        if let Err(error) = served {
+            process.end(&files).await;
+            return Err(error);
         }
         let stop = CancellationToken::new();
         let mut keeper = JoinSet::new();
@@ -181,6 +183,18 @@ fn spawn(files: &Files) -> Result<Child, Error> {
         fs::write(files.pid(), pid.to_string()).map_err(prepare)?;
     }
     Ok(child)
+}
+
+/// Waits until it answers, and starts another one where the one that was found ends.
+async fn serving_at_last(files: &Files, process: &mut Process) -> Result<(), Error> {
+    match serving(files, process).await {
+        // It was about to end when it was found.
+        Err(Error::Ended { .. }) if matches!(process, Process::Found(_)) => {
+            *process = Process::Child(spawn(files)?);
+            serving(files, process).await
+        }
+        served => served,
+    }
 }
 
 /// Waits until it answers, or ends.
@@ -261,7 +275,8 @@ impl Process {
         for signal in [Signal::TERM, Signal::KILL] {
             let pid = match &self {
                 Self::Child(child) => child.id().and_then(|id| Pid::from_raw(id.cast_signed())),
-                Self::Found(pid) => Some(*pid),
+                // Its number may be somebody else's by now.
+                Self::Found(pid) => is_ours(files, *pid).then_some(*pid),
             };
             // One that is gone needs no signal.
             let _ = pid.map(|pid| kill_process(pid, signal));

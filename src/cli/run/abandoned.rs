@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::root::Root;
@@ -43,7 +44,8 @@ async fn clear_one(root: Root, settings: &Settings, clock: &Clock) -> anyhow::Re
     if let Some(address) = root.containerd() {
         let containerd = address.parse().map_err(anyhow::Error::msg)?;
         let settings = Settings { containerd, ..settings.clone() };
-        let connection = connect(&settings, root.path(), root.path(), clock).await?;
+        let never = CancellationToken::new();
+        let connection = connect(&settings, root.path(), root.path(), clock, &never).await?;
         let swept = sweep(&*connection.runtime, clock).await;
         let is_clear = connection.close().await;
         swept?;

@@ -17,7 +17,8 @@ mod tests;
 mod view;
 
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use k8s_openapi::api::batch::v1::Job;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 pub use self::course::core;
@@ -34,7 +36,7 @@ pub use self::options::{Host, Options, Progress};
 pub use self::outcome::Format;
 use self::root::Root;
 use super::Exit;
-use super::connect::connect;
+use super::connect::{Connection, connect};
 use super::output::{Output, Printer};
 use super::settings::{Settings, duration};
 use crate::engine::Clock;
@@ -241,13 +243,11 @@ async fn run_jobs(
         return leave(root, Err(error).context("cannot write to the root"));
     }
     let log_dir = args.settings.log_dir.clone().unwrap_or_else(|| root.path().join("logs"));
-    let connected = tokio::select! {
-        connected = connect(&args.settings, root.path(), &log_dir, &clock) => connected,
-        // Nothing was begun.
-        _ = interrupts.recv() => return leave(root, Ok(Exit::Interrupted)),
-    };
+    let connected =
+        connect_unless_interrupted(&args.settings, &root, &log_dir, &clock, &mut interrupts).await;
     let connection = match connected {
-        Ok(connection) => connection,
+        Ok(Some(connection)) => connection,
+        Ok(None) => return leave(root, Ok(Exit::Interrupted)),
         Err(error) => return leave(root, Err(error)),
     };
     let exit = match Store::open_for_this_process(root.path()).context("cannot open the store") {
@@ -269,6 +269,27 @@ async fn run_jobs(
          soon as containerd answers; they are noted in `{path}`"
     ));
     exit
+}
+
+/// `None`: it was interrupted before anything was begun.
+async fn connect_unless_interrupted(
+    settings: &Settings,
+    root: &Root,
+    log_dir: &Path,
+    clock: &Clock,
+    interrupts: &mut mpsc::Receiver<()>,
+) -> anyhow::Result<Option<Connection>> {
+    let cancel = CancellationToken::new();
+    let mut connecting = pin!(connect(settings, root.path(), log_dir, clock, &cancel));
+    tokio::select! {
+        connected = &mut connecting => return connected.map(Some),
+        _ = interrupts.recv() => cancel.cancel(),
+    }
+    // A containerd of our own has to end before its directory is removed.
+    if let Ok(connection) = connecting.await {
+        connection.close().await;
+    }
+    Ok(None)
 }
 
 /// Nothing of a run stays, however it ended.

@@ -18,6 +18,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
@@ -164,7 +165,8 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     let _lock = claim(root)?;
     let log_dir = args.settings.log_dir.clone().unwrap_or_else(|| LOG_DIR.into());
     let clock = Clock::system();
-    let connection = connect(&args.settings, root, &log_dir, &clock).await?;
+    let never = CancellationToken::new();
+    let connection = connect(&args.settings, root, &log_dir, &clock, &never).await?;
     let settings = args.settings.engine(None);
     let listen = Listen {
         socket: Some(args.socket.clone()),
