@@ -6,7 +6,7 @@
 //! It outlives a kiln that is killed, and the next one that works below the same directory takes it over.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -30,6 +30,10 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait before one that died is started again; doubles with each death up to the maximum.
 const RESTART_FIRST: Duration = Duration::from_millis(100);
 const RESTART_MAX: Duration = Duration::from_secs(10);
+/// A log that is longer when a containerd is started is thrown away.
+const LOG_BYTES_MAX: u64 = 10 * 1024 * 1024;
+/// How much of the log's end is read for an error message.
+const LAST_WORDS_BYTES: u64 = 64 * 1024;
 /// A socket's address has room for this many bytes.
 const ADDRESS_BYTES_MAX: usize = 107;
 
@@ -162,15 +166,21 @@ fn found(files: &Files) -> Option<Process> {
 
 fn is_ours(files: &Files, pid: Pid) -> bool {
     let command = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero()));
-    let config = files.config();
-    command.is_ok_and(|command| {
-        command.split(|byte| *byte == 0).any(|arg| arg == config.as_os_str().as_encoded_bytes())
-    })
+    command.is_ok_and(|command| is_containerd_of(&files.config(), &command))
+}
+
+/// Whether a command line, as `/proc` shows it, is that of a containerd with this configuration: who only
+/// reads the file is not to be killed.
+fn is_containerd_of(config: &Path, command: &[u8]) -> bool {
+    let args: Vec<&[u8]> = command.split(|byte| *byte == 0).collect();
+    let program = args.first().and_then(|path| path.rsplit(|byte| *byte == b'/').next());
+    let given = [b"--config".as_slice(), config.as_os_str().as_encoded_bytes()];
+    program == Some(b"containerd".as_slice()) && args.windows(2).any(|pair| pair == given)
 }
 
 fn spawn(files: &Files) -> Result<Child, Error> {
     let prepare = |source| Error::Prepare { dir: files.dir.clone(), source };
-    let log = File::options().create(true).append(true).open(files.log()).map_err(prepare)?;
+    let log = open_log(files).map_err(prepare)?;
     let mut command = Command::new("containerd");
     command.arg("--config").arg(files.config());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
@@ -183,6 +193,15 @@ fn spawn(files: &Files) -> Result<Child, Error> {
         fs::write(files.pid(), pid.to_string()).map_err(prepare)?;
     }
     Ok(child)
+}
+
+/// What it writes to. One that has grown too long begins anew.
+fn open_log(files: &Files) -> io::Result<File> {
+    let log = File::options().create(true).append(true).open(files.log())?;
+    if log.metadata()?.len() > LOG_BYTES_MAX {
+        log.set_len(0)?;
+    }
+    Ok(log)
 }
 
 /// Waits until it answers, and starts another one where the one that was found ends.
@@ -215,10 +234,22 @@ async fn serving(files: &Files, process: &mut Process) -> Result<(), Error> {
 
 fn last_words(files: &Files) -> String {
     const LINES: usize = 3;
-    let log = fs::read_to_string(files.log()).unwrap_or_default();
+    let log = tail(&files.log()).unwrap_or_default();
+    let log = String::from_utf8_lossy(&log);
     let lines: Vec<&str> = log.lines().collect();
     let last = lines[lines.len().saturating_sub(LINES)..].join("\n");
     if last.is_empty() { "nothing".to_owned() } else { last }
+}
+
+/// The end of a file that may be long.
+fn tail(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let len = file.metadata()?.len();
+    file.seek(SeekFrom::Start(len.saturating_sub(LAST_WORDS_BYTES)))?;
+    let mut end = Vec::new();
+    // It may be written to meanwhile.
+    file.take(LAST_WORDS_BYTES).read_to_end(&mut end)?;
+    Ok(end)
 }
 
 /// Starts it again whenever it dies, until it is told to stop.
@@ -286,5 +317,44 @@ impl Process {
             }
         }
         let _ = fs::remove_file(files.pid()); // whoever reads it checks the process
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_containerd_with_our_configuration_is_ours() {
+        let config = Path::new("/k/containerd/config.toml");
+        let is_ours = |args: &[&str]| {
+            let command: String = args.iter().map(|arg| format!("{arg}\0")).collect();
+            is_containerd_of(config, command.as_bytes())
+        };
+        let path = "/k/containerd/config.toml";
+        assert!(is_ours(&["containerd", "--config", path]));
+        assert!(is_ours(&["/usr/bin/containerd", "--log-level", "debug", "--config", path]));
+        assert!(!is_ours(&["less", path]));
+        assert!(!is_ours(&["my-containerd", "--config", path]));
+        assert!(!is_ours(&["containerd", "--config", "/etc/containerd/config.toml", path]));
+        assert!(!is_ours(&[]));
+    }
+
+    #[test]
+    fn a_log_that_is_long_is_neither_read_nor_kept_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Files { dir: dir.path().to_owned() };
+        assert_eq!(last_words(&files), "nothing");
+        fs::write(files.log(), "one\ntwo\nthree\nfour\n").unwrap();
+        open_log(&files).unwrap();
+        assert_eq!(last_words(&files), "two\nthree\nfour");
+
+        let line = "x".repeat(1023) + "\n";
+        let many = usize::try_from(LOG_BYTES_MAX / 1024).unwrap();
+        fs::write(files.log(), line.repeat(many) + "the last\n").unwrap();
+        assert_eq!(tail(&files.log()).unwrap().len(), 64 * 1024);
+        assert!(last_words(&files).ends_with("x\nthe last"));
+        open_log(&files).unwrap();
+        assert_eq!(last_words(&files), "nothing");
     }
 }
