@@ -37,7 +37,7 @@ pub(super) async fn connect(
     clock: &Clock,
     cancel: &CancellationToken,
 ) -> anyhow::Result<Connection> {
-    let monitor = std::env::current_exe().context("cannot find kiln's own binary")?;
+    let kiln = std::env::current_exe().context("cannot find kiln's own binary")?;
     let (client, managed) = match &settings.containerd {
         settings::Containerd::Socket(address) => (Client::new(address), None),
         settings::Containerd::Managed => {
@@ -55,7 +55,6 @@ pub(super) async fn connect(
         }
         return Err(error);
     }
-    let kiln = std::env::current_exe().context("cannot find kiln's own binary")?;
     let settings = runtime::Settings {
         root: root.to_owned(),
         log_dir: log_dir.to_owned(),
