@@ -1,23 +1,24 @@
 //! Whole runs on a host that exists only in memory.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod stubborn;
+
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
+use self::stubborn::Stubborn;
 use super::*;
 use crate::api::object::Object;
 use crate::cli::output::Captured;
-use crate::pod::{Container, Exit as End, Handler, Instance, PullPolicy, Signal};
+use crate::pod::Instance;
 use crate::runtime::fake::Fake;
-use crate::runtime::{Error, Executed, Found, PullError, Pulled, Pulls, Runtime, StartError, logs};
+use crate::runtime::{Runtime, logs};
 use crate::server::manifests::Source;
 use crate::{engine, job, pod};
 
@@ -460,96 +461,4 @@ fn pod_name(played: &Played) -> String {
     let stderr = played.printed.stderr();
     let mut started = stderr.lines().filter_map(|line| line.strip_suffix(" started"));
     started.next().unwrap().trim_start_matches("pod/").to_owned()
-}
-
-/// A host whose containers do not stop for being asked to, and which may never answer to anything that
-/// ends or removes one.
-struct Stubborn {
-    host: Arc<Fake>,
-    is_deaf: bool,
-}
-
-impl Stubborn {
-    fn new(fake: Arc<Fake>) -> Arc<Self> {
-        Arc::new(Self { host: fake, is_deaf: false })
-    }
-
-    fn deaf(fake: Arc<Fake>) -> Arc<Self> {
-        Arc::new(Self { host: fake, is_deaf: true })
-    }
-
-    async fn answers(&self) {
-        if self.is_deaf {
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
-#[async_trait]
-impl Runtime for Stubborn {
-    async fn observe(&self) -> Result<BTreeMap<String, Found>, Error> {
-        self.host.observe().await
-    }
-
-    async fn pull(&self, image: &str, policy: PullPolicy) -> Result<Pulled, PullError> {
-        self.host.pull(image, policy).await
-    }
-
-    async fn create_sandbox(&self, pod: &Pod) -> Result<Option<String>, Error> {
-        self.host.create_sandbox(pod).await
-    }
-
-    async fn start(&self, pod: &Pod, instance: &Instance) -> Result<Container, StartError> {
-        self.host.start(pod, instance).await
-    }
-
-    async fn wait(&self, pod: &Pod, instance: &Instance) -> End {
-        self.host.wait(pod, instance).await
-    }
-
-    async fn exec(
-        &self,
-        pod: &Pod,
-        instance: &Instance,
-        command: &[String],
-        timeout: Duration,
-    ) -> Result<Executed, Error> {
-        self.host.exec(pod, instance, command, timeout).await
-    }
-
-    async fn check(
-        &self,
-        pod: &Pod,
-        instance: &Instance,
-        handler: &Handler,
-        timeout: Duration,
-    ) -> Result<Result<(), String>, Error> {
-        self.host.check(pod, instance, handler, timeout).await
-    }
-
-    async fn signal(&self, pod: &Pod, instance: &Instance, signal: Signal) -> Result<(), Error> {
-        self.answers().await;
-        match signal {
-            Signal::Stop => Ok(()),
-            Signal::Kill => self.host.signal(pod, instance, signal).await,
-        }
-    }
-
-    async fn remove(&self, pod: &Pod, instance: &Instance) -> Result<(), Error> {
-        self.answers().await;
-        self.host.remove(pod, instance).await
-    }
-
-    async fn remove_sandbox(&self, pod_uid: &str) -> Result<(), Error> {
-        self.answers().await;
-        self.host.remove_sandbox(pod_uid).await
-    }
-
-    async fn sweep(&self, live: &BTreeSet<String>) -> Result<Vec<String>, Error> {
-        self.host.sweep(live).await
-    }
-
-    fn pulls(&self) -> watch::Receiver<Pulls> {
-        self.host.pulls()
-    }
 }
