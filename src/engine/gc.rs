@@ -24,6 +24,9 @@ use crate::store;
 const EVENT_LIFETIME: Duration = Duration::from_hours(1);
 /// How long to wait after the store failed.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long to wait at most after a sweep failed; doubles up to this with each failure. No pod is born
+/// during a sweep, so one that fails again and again must not be at it all the time.
+const SWEEP_RETRY_MAX: Duration = Duration::from_mins(1);
 
 /// Deletes the pods of Jobs that are gone.
 pub(super) async fn run_orphans(shared: Arc<Shared>, stop: CancellationToken) {
@@ -157,12 +160,14 @@ async fn delete_pods(shared: &Shared, namespace: &str, uid: &str) -> Result<usiz
 
 /// Looks for what stands on the host without a pod, at the start and then at times.
 pub(super) async fn run_sweeps(shared: Arc<Shared>, stop: CancellationToken) {
+    let mut retry = RETRY;
     loop {
         let swept = sweep(&shared).await;
         if let Err(error) = forget_events(&shared).await {
             warn!(%error, "cannot delete old Events");
         }
-        let pause = if swept { shared.settings.sweep_every } else { RETRY };
+        let pause = if swept { shared.settings.sweep_every } else { retry };
+        retry = if swept { RETRY } else { retry.saturating_mul(2).min(SWEEP_RETRY_MAX) };
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
@@ -180,7 +185,7 @@ async fn sweep(shared: &Shared) -> bool {
             true
         }
         Err(error) => {
-            warn!(%error, "cannot look for leftovers");
+            warn!(%error, "cannot remove all leftovers");
             false
         }
     }

@@ -453,11 +453,7 @@ impl Shared {
 
     async fn signal(&self, pod: &Pod, instance: &Instance, signal: Signal) -> Result<(), Error> {
         let task = self.task(pod.uid(), instance);
-        let number = match signal {
-            Signal::Kill => SIGKILL,
-            Signal::Stop => inventory::stop_signal(&self.client, &task.id).await?,
-        };
-        task.signal(number).await
+        task.signal(inventory::signal_number(&self.client, &task.id, signal).await?).await
     }
 
     async fn observe(&self) -> Result<BTreeMap<String, Found>, Error> {
@@ -503,16 +499,18 @@ impl Shared {
     }
 
     async fn sweep(&self, live: &BTreeSet<String>) -> Result<Vec<String>, Error> {
-        let mut left: BTreeSet<String> =
-            inventory::pods_on_disk(&self.layout)?.into_iter().collect();
-        let known = inventory::containers(&self.client, self.layout.root()).await?;
-        left.extend(known.into_iter().map(|known| known.uid));
-        let mut removed = Vec::new();
-        for uid in left.difference(live) {
-            self.remove_pod(uid).await?;
-            removed.push(format!("pod {uid}"));
+        let (mut removed, mut failed) = (Vec::new(), None);
+        for uid in inventory::pods(&self.client, &self.layout).await?.difference(live) {
+            match self.remove_pod(uid).await {
+                Ok(()) => removed.push(format!("pod {uid}")),
+                // One that cannot be removed keeps no other from it.
+                Err(error) => {
+                    tracing::debug!(uid, %error, "cannot remove what no pod has");
+                    failed.get_or_insert(error);
+                }
+            }
         }
-        Ok(removed)
+        failed.map_or(Ok(removed), Err)
     }
 }
 
@@ -520,7 +518,6 @@ fn refused(refusal: spec::Refusal) -> Failure {
     Failure::Refused { reason: refusal.reason, message: refusal.message }
 }
 
-const SIGKILL: u32 = 9;
 /// What a program that could not be started is said to have exited with.
 const START_ERROR_CODE: i32 = 128;
 

@@ -2,7 +2,7 @@
 //!
 //! Owns: the labels of a container's record, and finding records by them. Must not know: tasks.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use super::Error;
 use super::containerd::{Client, call, is_not_found};
 use super::layout::Layout;
 use crate::api::object::Object;
-use crate::pod::Instance;
+use crate::pod::{Instance, Signal};
 
 const ROOT: &str = "kiln/root";
 const POD_UID: &str = "kiln/pod-uid";
@@ -25,6 +25,7 @@ const IMAGE_ID: &str = "kiln/image-id";
 const STOP_SIGNAL: &str = "kiln/stop-signal";
 const SPEAKING_LOG: &str = "kiln/speaking-log";
 
+const SIGKILL: u32 = 9;
 const SIGTERM: u32 = 15;
 
 /// A label with its key takes no more than this.
@@ -113,8 +114,16 @@ async fn list(client: &Client, filter: String) -> Result<Vec<Known>, Error> {
     Ok(found)
 }
 
+/// The number of a signal to this container's program.
+pub(super) async fn signal_number(client: &Client, id: &str, signal: Signal) -> Result<u32, Error> {
+    match signal {
+        Signal::Kill => Ok(SIGKILL),
+        Signal::Stop => stop_signal(client, id).await,
+    }
+}
+
 /// The signal that asks this container's program to end.
-pub(super) async fn stop_signal(client: &Client, id: &str) -> Result<u32, Error> {
+async fn stop_signal(client: &Client, id: &str) -> Result<u32, Error> {
     let request = services::GetContainerRequest { id: id.to_owned() };
     match client.containers().get(call(request)).await {
         Ok(answer) => {
@@ -125,6 +134,13 @@ pub(super) async fn stop_signal(client: &Client, id: &str) -> Result<u32, Error>
         Err(status) if is_not_found(&status) => Ok(SIGTERM),
         Err(status) => Err(client.error("read a container's record", &status)),
     }
+}
+
+/// The uids of the pods that have a container or a directory.
+pub(super) async fn pods(client: &Client, layout: &Layout) -> Result<BTreeSet<String>, Error> {
+    let known = containers(client, layout.root()).await?;
+    let on_disk = pods_on_disk(layout)?;
+    Ok(known.into_iter().map(|known| known.uid).chain(on_disk).collect())
 }
 
 /// The uids of the pods that have a directory.

@@ -86,7 +86,8 @@ pub trait Runtime: Send + Sync + 'static {
     async fn remove_sandbox(&self, pod_uid: &str) -> Result<(), Error>;
 
     /// Removes whatever stands under this engine's names for pods that are not in `live`, also what
-    /// containerd no longer lists. Answers what it removed, a line each.
+    /// containerd no longer lists. Answers what it removed, a line each; or, when it has tried all, why
+    /// the first of those failed that did.
     async fn sweep(&self, live: &BTreeSet<String>) -> Result<Vec<String>, Error>;
 
     /// The pulls that go on now, latest state wins.
