@@ -185,6 +185,11 @@ impl Cache {
         self.state().strays.pop_front()
     }
 
+    pub(super) fn stray(&self, namespace: String, name: String) {
+        self.state().strays.push_back((namespace, name));
+        self.orphans_due.notify_one();
+    }
+
     pub(super) fn next_orphaned(&self) -> Option<(String, String)> {
         self.state().orphaned.pop_front()
     }

@@ -45,6 +45,12 @@ pub(super) async fn run_orphans(shared: Arc<Shared>, stop: CancellationToken) {
         while let Some((namespace, name)) = shared.cache.next_stray() {
             if let Err(error) = let_go(&shared, &namespace, &name).await {
                 warn!(%error, name, "cannot let go of a pod that no Job counts");
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return,
+                    () = shared.clock.sleep(RETRY) => {}
+                }
+                shared.cache.stray(namespace, name);
             }
         }
         tokio::select! {
