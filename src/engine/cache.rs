@@ -155,11 +155,6 @@ impl Cache {
         }
     }
 
-    /// Takes in a pod that is not held although something of it may be left on the host.
-    pub(super) fn recall(&self, pod: Pod) {
-        self.put_pod(&mut self.state(), pod);
-    }
-
     /// The uids of all pods that may have something on the host. `None`: not known yet.
     pub(super) fn live(&self) -> Option<BTreeSet<String>> {
         let state = self.state();

@@ -41,7 +41,6 @@ type Commit = Pin<Box<dyn Future<Output = Result<Option<Pod>, store::Error>> + S
 /// Gives every pod a worker until told to stop, then lets the workers end.
 pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let Some(mut found) = observe(&shared, &stop).await else { return };
-    recall(&shared, &found, &stop).await;
     let mut workers = JoinSet::new();
     let mut uids: HashMap<Id, String> = HashMap::new();
     loop {
@@ -92,24 +91,6 @@ async fn observe(shared: &Shared, stop: &CancellationToken) -> Option<BTreeMap<S
             () = stop.cancelled() => return None,
             () = shared.clock.sleep(RETRY) => {}
         }
-    }
-}
-
-/// Takes in the pods that are over but have something left on the host. What has no pod at all is left
-/// for the sweep.
-async fn recall(shared: &Shared, found: &BTreeMap<String, Found>, stop: &CancellationToken) {
-    if found.is_empty() {
-        return;
-    }
-    while !stop.is_cancelled() {
-        match shared.store.list::<Pod>(None).await {
-            Ok((pods, _)) => {
-                let left = pods.into_iter().filter(|pod| found.contains_key(pod.uid()));
-                return left.for_each(|pod| shared.cache.recall(pod));
-            }
-            Err(error) => warn!(error = %error, "cannot read the pods"),
-        }
-        shared.clock.sleep(RETRY).await;
     }
 }
 
