@@ -4,9 +4,10 @@
 //! [first|again|INDEX]` (of a container that runs for the first time, or not, or in the pod of that
 //! index), `delete-pods`, `annotate NAME=VALUE` (the Job that is made next), `strip owners|labels|both` (of
 //! the pods that run), `cron FIELD=VALUE...`, `delete-cron`, `advance 10s`, `restart`, `crash`, `image missing|back`, `stubborn` (containers
-//! do not stop when they are asked to), `delete [background|orphan]`, `kill`, and `await`: `active=
+//! do not stop when they are asked to), `removals work|fail|hang` (from the host), `delete [background|orphan]`, `kill`, and `await`: `active=
 //! succeeded= failed= running= pods= terminating= uncounted= restarts= condition= reason= waiting=
-//! phase= status= completed= failedIndexes= owned= jobs= job=gone`, `gone`, or `untouched`. `KILN_SCENARIO=case_33` plays those that are called like it.
+//! phase= status= completed= failedIndexes= owned= jobs= job=gone`, `left=` (pods on the host) and `told=`
+//! (an Event's reason) while time goes by, `gone`, or `untouched`. `KILN_SCENARIO=case_33` plays those that are called like it.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod world;
@@ -15,10 +16,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Event, Pod};
 use kiln::api;
 use kiln::api::object::Object;
 use kiln::pod::Instance;
+use kiln::runtime::fake::Removals;
 use kiln::server::objects::Propagation;
 use serde_json::{Map, Value};
 use world::World;
@@ -97,6 +99,12 @@ async fn step(world: &mut World, line: &str, place: &str) {
         "crash" => world.crash(),
         "image" => world.host.set_missing(IMAGE, rest == "missing"),
         "stubborn" => world.host.set_stubborn(true),
+        "removals" => world.host.set_removals(match rest {
+            "work" => Removals::Work,
+            "fail" => Removals::Fail,
+            "hang" => Removals::Hang,
+            other => panic!("{place}: removals do not `{other}`"),
+        }),
         "delete" => {
             let propagation = match rest {
                 "background" => Propagation::Background,
@@ -199,6 +207,12 @@ async fn schedule(world: &World, fields: &str) {
     txn.commit().await.unwrap();
 }
 
+/// What is waited for comes with time only.
+fn pass_time(world: &World) -> bool {
+    world.advance(Duration::from_secs(60));
+    false
+}
+
 async fn holds(world: &World, expected: &str) -> bool {
     let job = world.job().await;
     if expected == "gone" {
@@ -234,6 +248,11 @@ async fn holds(world: &World, expected: &str) -> bool {
             all.as_deref() == Some(value)
         }
         "running" => number(world.host.running().len()),
+        "left" => number(world.host.pods_left()) || pass_time(world),
+        "told" => {
+            let (events, _) = world.store.list::<Event>(None).await.unwrap();
+            events.iter().any(|e| e.reason.as_deref() == Some(value)) || pass_time(world)
+        }
         "pods" => number(pods.len()),
         "restarts" => count(pods.iter().map(api::pod::restarts).sum()),
         "condition" => api::job::true_condition(&job, value).is_some(),

@@ -168,7 +168,7 @@ async fn delete_pods(shared: &Shared, namespace: &str, uid: &str) -> Result<usiz
 pub(super) async fn run_sweeps(shared: Arc<Shared>, stop: CancellationToken) {
     let mut retry = RETRY;
     loop {
-        let swept = sweep(&shared).await;
+        let swept = sweep(&shared, &stop).await;
         if let Err(error) = forget_events(&shared).await {
             warn!(%error, "cannot delete old Events");
         }
@@ -182,10 +182,17 @@ pub(super) async fn run_sweeps(shared: Arc<Shared>, stop: CancellationToken) {
     }
 }
 
-async fn sweep(shared: &Shared) -> bool {
-    let _no_births = shared.births.write().await;
+async fn sweep(shared: &Shared, stop: &CancellationToken) -> bool {
+    let Some(no_births) = stop.run_until_cancelled(shared.births.write()).await else {
+        return false;
+    };
     let Some(live) = shared.cache.live() else { return false };
-    match shared.runtime.sweep(&live).await {
+    let Some(swept) = stop.run_until_cancelled(shared.runtime.sweep(&live)).await else {
+        // The runtime carries it on, and knows of no pod that is new: this engine bears none any more.
+        std::mem::forget(no_births);
+        return false;
+    };
+    match swept {
         Ok(removed) => {
             removed.iter().for_each(|line| info!("removed what no pod has: {line}"));
             true

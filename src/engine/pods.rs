@@ -153,7 +153,8 @@ impl Worker {
     }
 
     async fn work(mut self, stop: CancellationToken) {
-        drop(self.shared.births.read().await);
+        let Some(born) = stop.run_until_cancelled(self.shared.births.read()).await else { return };
+        drop(born);
         self.wait_for_running();
         loop {
             let Next::Wait(wake_at) = self.look() else { return };
@@ -169,7 +170,11 @@ impl Worker {
                     let pod = self.news.borrow_and_update().clone();
                     match pod.filter(|_| changed.is_ok()) {
                         Some(pod) => self.refresh(pod),
-                        None => return self.clean_up(&stop).await,
+                        // The runtime carries on what was begun; the next engine's sweep does the rest.
+                        None => {
+                            stop.run_until_cancelled(self.clean_up()).await;
+                            return;
+                        }
                     }
                 }
                 () = clock.sleep_until(wake_at) => {}
@@ -419,9 +424,9 @@ impl Worker {
     }
 
     /// The object is gone: nothing of the pod may stay on the host.
-    async fn clean_up(mut self, stop: &CancellationToken) {
+    async fn clean_up(mut self) {
         self.tasks.shutdown().await;
-        while !stop.is_cancelled() {
+        loop {
             let Ok(_turn) = self.shared.removals.acquire().await else { return };
             match self.shared.runtime.remove_sandbox(self.pod.uid()).await {
                 Ok(()) => return,

@@ -33,6 +33,17 @@ struct Host {
     starts: BTreeMap<(String, Instance), u32>,
     missing_images: BTreeSet<String>,
     stubborn: bool,
+    removals: Removals,
+}
+
+/// What becomes of what is to be removed.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Removals {
+    #[default]
+    Work,
+    Fail,
+    /// They are never answered.
+    Hang,
 }
 
 impl std::fmt::Debug for Fake {
@@ -105,6 +116,22 @@ impl Fake {
     /// From now on no container ends because it is asked to; or they do again.
     pub fn set_stubborn(&self, stubborn: bool) {
         self.host().stubborn = stubborn;
+    }
+
+    /// What becomes from now on of what is to be removed.
+    pub fn set_removals(&self, removals: Removals) {
+        self.host().removals = removals;
+    }
+
+    async fn removable(&self) -> Result<(), Error> {
+        let removals = self.host().removals;
+        match removals {
+            Removals::Work => Ok(()),
+            Removals::Fail => {
+                Err(Error::Failed { attempt: "remove", message: "it is stuck".to_owned() })
+            }
+            Removals::Hang => std::future::pending().await,
+        }
     }
 
     /// Instances that were started more than once. There must be none.
@@ -206,6 +233,7 @@ impl Runtime for Fake {
     }
 
     async fn remove(&self, pod: &Pod, instance: &Instance) -> Result<(), Error> {
+        self.removable().await?;
         if let Some(found) = self.host().pods.get_mut(pod.uid()) {
             found.containers.remove(instance);
         }
@@ -213,11 +241,13 @@ impl Runtime for Fake {
     }
 
     async fn remove_sandbox(&self, pod_uid: &str) -> Result<(), Error> {
+        self.removable().await?;
         self.host().pods.remove(pod_uid);
         Ok(())
     }
 
     async fn sweep(&self, live: &BTreeSet<String>) -> Result<Vec<String>, Error> {
+        self.removable().await?;
         let mut host = self.host();
         let leftovers: Vec<String> =
             host.pods.keys().filter(|uid| !live.contains(*uid)).cloned().collect();

@@ -17,6 +17,8 @@ use kiln::{api, job, pod};
 
 /// How long a condition may take in real time before the test says what it waits for.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How often to look although the store has not changed.
+const GLANCE: Duration = Duration::from_millis(50);
 
 pub(crate) struct World {
     pub(crate) store: Store,
@@ -151,15 +153,19 @@ impl World {
         self.clock.advance_to(self.clock.now().checked_add(by).unwrap());
     }
 
-    /// Waits until `is_so`; looks whenever the store has changed.
+    /// Waits until `is_so`; looks whenever the store has changed, and at times.
     pub(crate) async fn until(&self, what: &str, mut is_so: impl AsyncFnMut(&Self) -> bool) {
         let (mut jobs, mut pods) = (self.store.watch(Kind::Job, 0), self.store.watch(Kind::Pod, 0));
         let waiting = async {
             while !is_so(self).await {
-                tokio::select! {
-                    change = jobs.next() => drop(change.unwrap()),
-                    change = pods.next() => drop(change.unwrap()),
-                }
+                let changed = async {
+                    tokio::select! {
+                        change = jobs.next() => drop(change.unwrap()),
+                        change = pods.next() => drop(change.unwrap()),
+                    }
+                };
+                // The host changes without a word.
+                let _ = tokio::time::timeout(GLANCE, changed).await;
                 // One look for all that has changed meanwhile.
                 while jobs.next().now_or_never().is_some() || pods.next().now_or_never().is_some() {
                 }
