@@ -13,6 +13,7 @@ use tracing::{Instrument, debug_span};
 
 use super::Shared;
 use super::clock::later;
+use crate::api::event::Note;
 use crate::pod::{
     Action, Check, Checked, Container, Exit, Handler, Image, Instance, Lack, Observed, Operation,
     Sandbox, Signal, State,
@@ -23,6 +24,9 @@ use crate::runtime::{self, PullError, Pulled, StartError};
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 /// Where the doubling ends.
 const RETRY_MAX: Duration = Duration::from_secs(5);
+
+/// How many different troubles are told of one pod: a message may say something new each time.
+const TROUBLES_MAX: usize = 10;
 
 /// What runs in a worker.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,6 +77,53 @@ impl Retry {
         let failures = before.map_or(0, |retry| retry.failures).saturating_add(1);
         let doubled = RETRY_FIRST.saturating_mul(2u32.saturating_pow(failures - 1));
         Self { failures, at: later(now, doubled.min(RETRY_MAX)) }
+    }
+}
+
+/// What was told of a pod's operations that fail again and again. Each is told once, so that a runtime
+/// that is away for an hour does not fill the store.
+#[derive(Debug, Default)]
+pub(super) struct Troubles(Vec<Note>);
+
+impl Troubles {
+    /// What is to be told of an operation that failed again: nothing that was told before.
+    pub(super) fn add(&mut self, pod: &Pod, operation: &Operation, why: String) -> Option<Note> {
+        let note = trouble(pod, operation, why);
+        if self.0.len() >= TROUBLES_MAX || self.0.contains(&note) {
+            return None;
+        }
+        self.0.push(note.clone());
+        Some(note)
+    }
+}
+
+/// As near to the kubelet's words as may be.
+fn trouble(pod: &Pod, operation: &Operation, why: String) -> Note {
+    let about = |instance: &Instance, note: Note| {
+        let inits = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
+        match inits.map(|init| &init.name).any(|name| *name == instance.container) {
+            true => note.about_init(&instance.container),
+            false => note.about(&instance.container),
+        }
+    };
+    match operation {
+        Operation::Pull(image) => {
+            Note::warning("Failed", format!("Failed to pull image \"{image}\": {why}"))
+        }
+        Operation::CreateSandbox => Note::warning("FailedCreatePodSandBox", why),
+        Operation::Start(instance) => {
+            about(instance, Note::warning("Failed", format!("Error: {why}")))
+        }
+        Operation::Check(instance, _) => {
+            about(instance, Note::warning("Unhealthy", format!("Probe errored: {why}")))
+        }
+        Operation::Signal(instance, _) | Operation::Remove(instance) => {
+            let text = format!("error killing container: {why}");
+            about(instance, Note::warning("FailedKillPod", text))
+        }
+        Operation::RemoveSandbox => {
+            Note::warning("FailedKillPod", format!("error killing pod: {why}"))
+        }
     }
 }
 

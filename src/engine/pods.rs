@@ -23,7 +23,7 @@ use super::Shared;
 use super::cache::revision;
 use super::clock::later;
 use super::events::Teller;
-use super::operations::{self, Fact, Retry, Task};
+use super::operations::{self, Fact, Retry, Task, Troubles};
 use crate::api::event::Note;
 use crate::api::object::Object;
 use crate::api::pod::is_terminal;
@@ -103,6 +103,7 @@ struct Worker {
     tasks: JoinSet<Fact>,
     running: HashMap<Id, (Task, AbortHandle)>,
     retries: BTreeMap<Operation, Retry>,
+    troubles: Troubles,
     commit: Option<Commit>,
     /// Whether the commit that goes on changes the pod, or only tells something.
     changing: bool,
@@ -138,6 +139,7 @@ impl Worker {
             tasks: JoinSet::new(),
             running: HashMap::new(),
             retries: BTreeMap::new(),
+            troubles: Troubles::default(),
             commit: None,
             changing: false,
             notes: Vec::new(),
@@ -356,6 +358,7 @@ impl Worker {
                         warn!(?operation, message, "will try again");
                     } else {
                         debug!(?operation, message, "will try again");
+                        self.notes.extend(self.troubles.add(&self.pod, &operation, message));
                     }
                     self.retries.insert(operation, Retry::after(before, now));
                 }
