@@ -31,7 +31,7 @@ const IMPORTS: [(&str, &[&str]); 13] = [
 const FILE_LINES_MAX: usize = 500;
 
 /// Files that are data in the shape of code.
-const LONG_FILES: [&str; 1] = ["src/server/protobuf/table.rs"];
+const LONG_FILES: [&str; 2] = ["src/server/protobuf/table.rs", "src/api/fields.rs"];
 
 #[test]
 fn modules_import_downwards_only() {

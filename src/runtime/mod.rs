@@ -22,6 +22,7 @@ mod pause;
 mod processes;
 mod sandbox;
 pub mod spec;
+mod start;
 mod task;
 mod volumes;
 
