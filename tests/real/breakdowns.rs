@@ -130,7 +130,7 @@ fn a_monitor_that_is_killed_takes_nobody_with_it_but_its_container() {
     let file = host.file("j.yaml", &job(&format!("{COUNTS}; exit 7"), "backoffLimit: 0"));
     let mut running = Running::of(host.kiln("run").arg("-f").arg(file));
     running.until_it_prints("line 3");
-    kill(&pids(&["kiln\0monitor", &host.path().to_string_lossy()]));
+    kill(&pids(&["\0monitor\0", &host.path().to_string_lossy()]));
     running.end().exits(1).says("BackoffLimitExceeded");
 }
 
