@@ -7,6 +7,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// How often a cgroup that is still in use is tried again.
 const TRIES: u32 = 10;
 
@@ -82,6 +84,16 @@ impl Cgroups {
     }
 }
 
+/// Ends what is left in a cgroup that is to go: the init of a container whose shim was killed while it was
+/// being made is nobody's child.
+fn kill_all(dir: &Path) {
+    let processes = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
+    let pids = processes.lines().filter_map(|pid| Pid::from_raw(pid.parse().ok()?));
+    for pid in pids {
+        let _ = kill_process(pid, Signal::KILL); // it may be gone by now
+    }
+}
+
 fn remove(dir: &Path) -> io::Result<()> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
@@ -94,6 +106,7 @@ fn remove(dir: &Path) -> io::Result<()> {
             remove(&entry.path())?;
         }
     }
+    kill_all(dir);
     for _ in 1..TRIES {
         match fs::remove_dir(dir) {
             // Processes that have just ended leave a little later.
