@@ -127,12 +127,13 @@ async fn reconcile(
         txn.put(&event);
     }
     txn.update(&next);
-    let revision = Some(txn.commit().await?.to_string());
-    for mut pod in written {
-        pod.metadata.resource_version.clone_from(&revision);
+    // The pods were put in first, and the Job last.
+    let stored = txn.commit().await?;
+    for (mut pod, revision) in written.into_iter().zip(stored.revisions()) {
+        pod.metadata.resource_version = Some(revision.to_string());
         shared.cache.committed_pod(pod);
     }
-    next.metadata.resource_version = revision;
+    next.metadata.resource_version = Some(stored.last.to_string());
     shared.cache.committed_job(next);
     Ok(plan.wake_at)
 }

@@ -469,7 +469,7 @@ async fn commit(
     }
     let stored = txn.commit().await?;
     Ok(next.map(|mut next| {
-        next.metadata.resource_version = Some(stored.to_string());
+        next.metadata.resource_version = Some(stored.first().to_string());
         next
     }))
 }

@@ -121,9 +121,9 @@ pub(super) async fn delete(call: &Call<'_>, key: &Key, old: &Value) -> Result<Va
     finalizers.push(HOLD.into());
     held["metadata"]["finalizers"] = finalizers.into();
     txn.update_value(key, &held);
-    let revision = txn.commit().await;
-    let revision = revision.map_err(|error| Error::store(call.resource, &key.name, error))?;
-    held["metadata"]["resourceVersion"] = revision.to_string().into();
+    let committed = txn.commit().await;
+    let written = committed.map_err(|error| Error::store(call.resource, &key.name, error))?;
+    held["metadata"]["resourceVersion"] = written.last.to_string().into();
     Ok(held)
 }
 

@@ -149,16 +149,16 @@ pub async fn create_jobs(store: &Store, mut jobs: Vec<Job>) -> Result<Vec<Job>, 
         txn.create(job);
     }
     let written = txn.commit().await;
-    let revision = match written {
-        Ok(revision) => revision.to_string(),
+    let written = match written {
+        Ok(written) => written,
         Err(store::Error::AlreadyExists { key }) => {
             let name = key.rsplit('/').next().unwrap_or_default().to_owned();
             return Err(Error::AlreadyExists { name });
         }
         Err(source) => return Err(Error::Store { attempt: "store the Job", source }),
     };
-    for job in &mut jobs {
-        job.metadata.resource_version = Some(revision.clone());
+    for (job, revision) in jobs.iter_mut().zip(written.revisions()) {
+        job.metadata.resource_version = Some(revision.to_string());
     }
     Ok(jobs)
 }

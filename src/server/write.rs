@@ -118,7 +118,9 @@ async fn store_new(call: &Call<'_>, kind: Kind, object: &Value) -> Result<u64, E
     if kind == Kind::Namespace {
         namespaces::furnish(&mut txn, &name, call.now)?;
     }
-    txn.commit().await.map_err(|error| Error::store(call.resource, &name, error))
+    let committed = txn.commit().await;
+    let written = committed.map_err(|error| Error::store(call.resource, &name, error))?;
+    Ok(written.first())
 }
 
 pub(super) async fn update(call: &Call<'_>, kind: Kind, bytes: &Bytes) -> Result<Answer, Error> {
@@ -265,8 +267,8 @@ async fn store_change(
     txn.update_value(&key, &next);
     // One that is gone is told of as one that was changed, and not found when it is read again.
     let committed = txn.commit().await;
-    let revision = committed.map_err(|error| Error::store(call.resource, &name, error))?;
-    next["metadata"]["resourceVersion"] = revision.to_string().into();
+    let written = committed.map_err(|error| Error::store(call.resource, &name, error))?;
+    next["metadata"]["resourceVersion"] = written.last.to_string().into();
     Ok(next)
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Owns: the words that every backend speaks. Must not know: Jobs, pods, or how bytes are encoded.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,7 +10,8 @@ use tokio::sync::broadcast;
 
 use super::Error;
 
-/// Counts commits. Every change of one transaction carries the same revision.
+/// Counts changes. Those of one transaction have revisions of their own, in the order of its writes: a
+/// reader who saw some of them goes on with the next one.
 pub type Revision = u64;
 
 /// A value and the revision of its last change.
@@ -33,11 +35,37 @@ pub enum Write {
     Delete { key: String },
 }
 
-/// One transaction: all of it happens, or nothing.
+/// One transaction: all of it happens, or nothing, and no read sees part of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {
     pub guards: Vec<Guard>,
     pub writes: Vec<Write>,
+}
+
+/// The revisions that the writes of a transaction were given.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Written {
+    /// That of its last write; without any, that of the store.
+    pub last: Revision,
+    count: u64,
+}
+
+impl Written {
+    /// Of so many writes, the last of which has this revision.
+    pub(super) fn new(last: Revision, count: usize) -> Self {
+        Self { last, count: count as u64 }
+    }
+
+    /// In the order in which the writes were put into the transaction.
+    pub fn revisions(self) -> RangeInclusive<Revision> {
+        self.last + 1 - self.count..=self.last
+    }
+
+    /// That of the first write, of which there is one: for transactions that begin with what they are
+    /// about.
+    pub fn first(self) -> Revision {
+        *self.revisions().start()
+    }
 }
 
 /// One key's change, as a watcher sees it.
@@ -98,13 +126,13 @@ pub struct Slice {
 pub trait Backend: Send + Sync + 'static {
     async fn get(&self, key: &str) -> Result<Option<Entry>, Error>;
 
-    /// The revision of the last commit.
+    /// The revision of the last change.
     async fn revision(&self) -> Result<Revision, Error>;
 
     /// [`Error::Compacted`] if the revision that is asked for is no longer kept.
     async fn range(&self, range: Range) -> Result<Slice, Error>;
 
-    async fn commit(&self, batch: Batch) -> Result<Revision, Error>;
+    async fn commit(&self, batch: Batch) -> Result<Written, Error>;
 
     /// The changes after `from` below a prefix, in order, and the revision up to which they are
     /// complete. [`Error::Compacted`] if some of them are no longer kept.

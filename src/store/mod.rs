@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 use tokio::sync::broadcast;
 
-pub use self::backend::Revision;
 use self::backend::{Backend, Batch, Entry, Guard, Range, RawChange, Write};
+pub use self::backend::{Revision, Written};
 use self::sqlite::{Durability, Sqlite};
 use crate::api::object::{Key, Kind, Object};
 
@@ -121,7 +121,7 @@ impl Store {
         Txn { store: self, batch: Batch::default(), failed: None }
     }
 
-    /// The revision of the last commit.
+    /// The revision of the last change.
     pub async fn revision(&self) -> Result<Revision, Error> {
         self.backend.revision().await
     }
@@ -137,9 +137,7 @@ impl Store {
             live: self.backend.subscribe(),
             backend: Arc::clone(&self.backend),
             prefix: prefix(kind, namespace),
-            seen: from,
             passed: from,
-            taken: 0,
             behind: true,
             pending: VecDeque::new(),
         }
@@ -197,12 +195,12 @@ impl Txn<'_> {
     }
 
     /// Durable when it answers. An empty transaction costs nothing and answers revision 0.
-    pub async fn commit(self) -> Result<Revision, Error> {
+    pub async fn commit(self) -> Result<Written, Error> {
         if let Some(error) = self.failed {
             return Err(error);
         }
         if self.batch.writes.is_empty() && self.batch.guards.is_empty() {
-            return Ok(0);
+            return Ok(Written::default());
         }
         self.store.backend.commit(self.batch).await
     }
@@ -243,12 +241,8 @@ pub struct Watch {
     backend: Arc<dyn Backend>,
     live: broadcast::Receiver<Arc<RawChange>>,
     prefix: String,
-    /// All changes up to here were handed out or are pending.
-    seen: Revision,
     /// No change up to here is still to come, pending ones aside.
     passed: Revision,
-    /// How many changes of the revision after that one were taken in already.
-    taken: usize,
     /// Whether the history has to be read before the live changes make sense.
     behind: bool,
     pending: VecDeque<Arc<RawChange>>,
@@ -256,7 +250,7 @@ pub struct Watch {
 
 impl std::fmt::Debug for Watch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Watch({} after {})", self.prefix, self.seen)
+        write!(f, "Watch({} after {})", self.prefix, self.passed)
     }
 }
 
@@ -281,24 +275,17 @@ impl Watch {
             }
             if self.behind {
                 let (changes, revision) = self.backend.history(&self.prefix, self.passed).await?;
-                let again = changes.into_iter().skip(std::mem::take(&mut self.taken));
-                self.pending.extend(again.map(Arc::new));
-                self.seen = revision;
+                self.pending.extend(changes.into_iter().map(Arc::new));
                 self.passed = revision;
                 self.behind = false;
                 continue;
             }
             match self.live.recv().await {
                 // What the history held already.
-                Ok(change) if change.revision <= self.seen => {}
+                Ok(change) if change.revision <= self.passed => {}
                 Ok(change) => {
-                    // Others of the same revision may follow.
-                    if change.revision > self.passed + 1 {
-                        self.passed = change.revision - 1;
-                        self.taken = 0;
-                    }
+                    self.passed = change.revision;
                     if change.key.starts_with(&self.prefix) {
-                        self.taken += 1;
                         self.pending.push_back(change);
                     }
                 }

@@ -18,11 +18,11 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::Error;
 use super::backend::{
-    Backend, Batch, Entry, Guard, Range, RawChange, Revision, Slice, Write, next_after,
+    Backend, Batch, Entry, Guard, Range, RawChange, Revision, Slice, Write, Written, next_after,
 };
 
 /// The layout of the tables; a file with a higher number was written by a newer kiln.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 /// Batches that share one sync at most.
 const GROUP_MAX: usize = 128;
@@ -41,11 +41,19 @@ const COMPACT_EVERY: u64 = 1_000;
 const SCHEMA: &str = "
     CREATE TABLE entries (key TEXT PRIMARY KEY, revision INTEGER NOT NULL, value BLOB NOT NULL)
         WITHOUT ROWID;
-    CREATE TABLE history (revision INTEGER NOT NULL, step INTEGER NOT NULL, key TEXT NOT NULL,
-        previous_revision INTEGER, value BLOB, previous BLOB, PRIMARY KEY (revision, step))
-        WITHOUT ROWID;
     CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
     INSERT INTO counters VALUES ('revision', 0), ('compacted', 0);
+";
+const HISTORY: &str = "
+    CREATE TABLE history (revision INTEGER PRIMARY KEY, key TEXT NOT NULL,
+        previous_revision INTEGER, value BLOB, previous BLOB);
+";
+
+/// In version 1 the changes of one transaction shared a revision. Watchers of before list again.
+const FROM_1: &str = "
+    DROP TABLE history;
+    UPDATE counters SET value = (SELECT value FROM counters WHERE name = 'revision')
+        WHERE name = 'compacted';
 ";
 
 /// From a key on, before another, at most so many.
@@ -68,7 +76,7 @@ const COUNT_THEN: &str = "SELECT
     (SELECT count(*) FROM history
         WHERE revision > ?3 AND key >= ?1 AND key < ?2 AND previous_revision <= ?3)";
 
-type Answer = Result<Revision, Error>;
+type Answer = Result<Written, Error>;
 type Request = (Batch, oneshot::Sender<Answer>);
 
 /// What a commit has to outlive.
@@ -241,7 +249,7 @@ impl Backend for Sqlite {
             let changes = snapshot
                 .prepare_cached(
                     "SELECT revision, key, value, previous FROM history
-                     WHERE revision > ?1 AND key >= ?2 AND key < ?3 ORDER BY revision, step",
+                     WHERE revision > ?1 AND key >= ?2 AND key < ?3 ORDER BY revision",
                 )?
                 .query_map(params![from, within.start, within.end], |row| {
                     Ok(RawChange {
@@ -274,21 +282,25 @@ fn make_private(path: &Path) {
     let _ = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
 }
 
-/// Makes the tables in a new file, and refuses one that it does not understand.
+/// Makes the tables in a new file, brings those of an older one up to date, and refuses a file that it
+/// does not understand.
 fn prepare(connection: &mut Connection, path: &Path) -> Result<(), Error> {
     let opened = |source| Error::Open { path: path.to_path_buf(), source };
     let found: i64 =
         connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(opened)?;
-    match found {
-        0 => {
-            let transaction = connection.transaction().map_err(opened)?;
-            transaction.execute_batch(SCHEMA).map_err(opened)?;
-            transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(opened)?;
-            transaction.commit().map_err(opened)
+    let before = match found {
+        0 => SCHEMA,
+        1 => FROM_1,
+        SCHEMA_VERSION => return Ok(()),
+        found => {
+            return Err(Error::Newer { path: path.to_path_buf(), found, known: SCHEMA_VERSION });
         }
-        SCHEMA_VERSION => Ok(()),
-        found => Err(Error::Newer { path: path.to_path_buf(), found, known: SCHEMA_VERSION }),
-    }
+    };
+    let transaction = connection.transaction().map_err(opened)?;
+    transaction.execute_batch(before).map_err(opened)?;
+    transaction.execute_batch(HISTORY).map_err(opened)?;
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(opened)?;
+    transaction.commit().map_err(opened)
 }
 
 fn write_until_closed(
@@ -349,12 +361,12 @@ fn try_write_group(connection: &mut Connection, batches: Vec<Batch>) -> rusqlite
     let mut group = Group { answers: Vec::new(), changes: Vec::new() };
     for batch in batches {
         let savepoint = transaction.savepoint()?;
-        match write_batch(&savepoint, batch, revision + 1)? {
+        match write_batch(&savepoint, batch, revision)? {
             Ok(changes) => {
                 savepoint.commit()?;
-                revision += 1;
+                revision += changes.len() as u64;
+                group.answers.push(Ok(Written::new(revision, changes.len())));
                 group.changes.extend(changes);
-                group.answers.push(Ok(revision));
             }
             Err(refusal) => group.answers.push(Err(refusal)),
         }
@@ -369,11 +381,12 @@ fn try_write_group(connection: &mut Connection, batches: Vec<Batch>) -> rusqlite
     Ok(group)
 }
 
-/// Writes one batch; the inner error refuses it and leaves the others of the group alone.
+/// Writes one batch, with the revisions after this one; the inner error refuses it and leaves the others
+/// of the group alone.
 fn write_batch(
     connection: &Connection,
     batch: Batch,
-    revision: Revision,
+    after: Revision,
 ) -> rusqlite::Result<Result<Vec<RawChange>, Error>> {
     let stored = |key: &str| -> rusqlite::Result<Option<Entry>> {
         connection
@@ -395,7 +408,7 @@ fn write_batch(
         }
     }
     let mut changes = Vec::with_capacity(batch.writes.len());
-    for (step, write) in batch.writes.into_iter().enumerate() {
+    for (revision, write) in (after + 1..).zip(batch.writes) {
         let (key, value) = match write {
             Write::Put { key, value } => (key, Some(value)),
             Write::Delete { key } => (key, None),
@@ -414,10 +427,10 @@ fn write_batch(
         };
         connection
             .prepare_cached(
-                "INSERT INTO history (revision, step, key, value, previous, previous_revision)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO history (revision, key, value, previous, previous_revision)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
-            .execute(params![revision, step, key, value, previous, previous_revision])?;
+            .execute(params![revision, key, value, previous, previous_revision])?;
         changes.push(RawChange { revision, key, value, previous });
     }
     Ok(Ok(changes))

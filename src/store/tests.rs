@@ -15,7 +15,7 @@ fn job(name: &str) -> Job {
 async fn create(store: &Store, job: &Job) -> Result<Revision, Error> {
     let mut txn = store.txn();
     txn.create(job);
-    txn.commit().await
+    txn.commit().await.map(|written| written.last)
 }
 
 async fn read(store: &Store, name: &str) -> Job {
@@ -144,6 +144,52 @@ async fn a_watcher_that_lags_sees_nothing_twice() {
     for number in 0..count {
         assert_eq!(watch.next().await.unwrap().key.name, format!("j{number}"));
     }
+}
+
+#[tokio::test]
+async fn each_write_of_a_transaction_has_a_revision_and_a_watch_goes_on_after_any_of_them() {
+    for (store, _dir) in stores() {
+        create(&store, &job("a")).await.unwrap();
+        let mut changed = read(&store, "a").await;
+        changed.metadata.labels = Some([("new".to_owned(), "yes".to_owned())].into());
+        let mut txn = store.txn();
+        txn.create(&job("b")).update(&changed).create(&job("c"));
+        let written = txn.commit().await.unwrap();
+        assert_eq!((written.revisions(), written.first(), written.last), (2..=4, 2, 4));
+        for (name, revision) in [("b", "2"), ("a", "3"), ("c", "4")] {
+            let read = read(&store, name).await;
+            assert_eq!(read.metadata.resource_version.as_deref(), Some(revision));
+        }
+        let history = [("a", 1), ("b", 2), ("a", 3), ("c", 4)];
+        for from in 0..4 {
+            let mut watch = store.watch(Kind::Job, from);
+            for expected in &history[usize::try_from(from).unwrap()..] {
+                let change = watch.next().await.unwrap();
+                assert_eq!((change.key.name.as_str(), change.revision), *expected);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_is_brought_up_to_date() {
+    let dir = tempfile::tempdir().unwrap();
+    create(&Store::open(dir.path()).unwrap(), &job("a")).await.unwrap();
+    let connection = rusqlite::Connection::open(dir.path().join("store.db")).unwrap();
+    let before = "DROP TABLE history; PRAGMA user_version = 1;
+        CREATE TABLE history (revision INTEGER NOT NULL, step INTEGER NOT NULL, key TEXT NOT NULL,
+            previous_revision INTEGER, value BLOB, previous BLOB, PRIMARY KEY (revision, step))
+            WITHOUT ROWID;
+        UPDATE counters SET value = 7 WHERE name = 'revision';";
+    connection.execute_batch(before).unwrap();
+    drop(connection);
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(read(&store, "a").await.name(), "a");
+    let late = store.watch(Kind::Job, 6).next().await;
+    assert!(matches!(late, Err(Error::Compacted { oldest: 7, .. })), "{late:?}");
+    let mut watch = store.watch(Kind::Job, 7);
+    assert_eq!(create(&store, &job("b")).await.unwrap(), 8);
+    assert_eq!(watch.next().await.unwrap().revision, 8);
 }
 
 #[tokio::test]
