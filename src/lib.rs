@@ -2,6 +2,7 @@
 //!
 //! The layers and who may know whom: `ARCHITECTURE.md`; `tests/tidy.rs` holds the import table.
 
+pub mod admission;
 pub mod api;
 pub mod cli;
 pub mod cron;

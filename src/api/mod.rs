@@ -3,6 +3,8 @@
 //! Owns: what a Job, a Pod and an Event may say, and how their fields are read.
 //! Must not know: the store, containerd, tokio, the clock. Time and ids are arguments.
 
+pub mod after;
+pub mod amounts;
 pub mod apply;
 pub mod columns;
 pub mod cron;
