@@ -7,16 +7,31 @@
 use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::object::{ENGINE_PREFIX, Object};
+use super::validation::names;
 
 /// How long a failed Job is kept, in seconds, instead of `ttlSecondsAfterFinished`.
 pub const TTL_AFTER_FAILED: &str = "kiln/ttl-seconds-after-failed";
 /// How long a pod may be without its image before its Job fails.
 pub const PULL_DEADLINE: &str = "kiln/pull-deadline";
 
+/// The Jobs of its namespace that have to be complete before a Job begins.
+pub const AFTER: &str = "kiln/after";
+/// The containers that decide how a pod ends; the others stop when these have ended.
+pub const COMPLETION_CONTAINERS: &str = "kiln/completion-containers";
+/// The Job that this one runs once more.
+pub const RERUN_OF: &str = "kiln/rerun-of";
+/// The Job that last ran this one once more.
+pub const RERUN_AS: &str = "kiln/rerun-as";
+
 /// The annotations under `kiln/` that are the user's.
-pub const ALL: [&str; 2] = [TTL_AFTER_FAILED, PULL_DEADLINE];
+pub const ALL: [&str; 6] =
+    [TTL_AFTER_FAILED, PULL_DEADLINE, AFTER, COMPLETION_CONTAINERS, RERUN_OF, RERUN_AS];
+
+/// No Job waits for more than these.
+const AFTER_MAX: usize = 100;
 
 /// The value of [`PULL_DEADLINE`] that waits for ever.
 const NEVER: &str = "never";
@@ -41,6 +56,30 @@ pub fn pull_deadline(job: &Job, otherwise: Option<Duration>) -> Option<Duration>
     }
 }
 
+/// The Jobs that have to be complete before this one begins, each once.
+pub fn after(job: &Job) -> Vec<&str> {
+    let mut all: Vec<&str> = annotation(job, AFTER).map(listed).unwrap_or_default();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// The containers that decide how a pod ends; `None`: all of them do.
+pub fn completion_containers(meta: &ObjectMeta) -> Option<Vec<&str>> {
+    let text = meta.annotations.as_ref()?.get(COMPLETION_CONTAINERS)?;
+    Some(listed(text)).filter(|names| !names.is_empty())
+}
+
+/// Whether the container of this name takes part in deciding how its pod ends.
+pub fn decides(meta: &ObjectMeta, container: &str) -> bool {
+    completion_containers(meta).is_none_or(|names| names.contains(&container))
+}
+
+/// `a, b`
+pub fn listed(text: &str) -> Vec<&str> {
+    text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect()
+}
+
 /// What is wrong with the value of an annotation that is the user's.
 pub fn refusal(key: &str, value: &str) -> Option<&'static str> {
     match key {
@@ -50,8 +89,21 @@ pub fn refusal(key: &str, value: &str) -> Option<&'static str> {
         }
         PULL_DEADLINE => (value != NEVER && duration(value).is_none())
             .then_some("must be a duration such as 90s, 5m or 1h30m, or \"never\""),
+        AFTER => {
+            let names = listed(value);
+            let fits = (1..=AFTER_MAX).contains(&names.len()) && names.iter().all(is_name);
+            (!fits).then_some("must be the names of 1 to 100 Jobs, separated by commas")
+        }
+        COMPLETION_CONTAINERS => listed(value)
+            .is_empty()
+            .then_some("must be the names of containers, separated by commas"),
+        RERUN_OF | RERUN_AS => (!is_name(&value)).then_some("must be the name of a Job"),
         _ => None,
     }
+}
+
+fn is_name(name: &&str) -> bool {
+    names::subdomain(name).is_empty()
 }
 
 /// `90`, `90s`, `5m`, `1h30m`.
@@ -109,6 +161,23 @@ mod tests {
         }
         assert_eq!(pull_deadline(&Job::default(), other), other);
         assert_eq!(pull_deadline(&job(PULL_DEADLINE, "soon"), other), other);
+    }
+
+    #[test]
+    fn names_are_separated_by_commas() {
+        assert_eq!(after(&job(AFTER, "b, a,b,")), ["a", "b"]);
+        assert_eq!(after(&Job::default()), [""; 0]);
+        for (value, fits) in
+            [("a", true), ("a, b.c", true), ("", false), (",", false), ("A", false)]
+        {
+            assert_eq!(refusal(AFTER, value).is_none(), fits, "{value}");
+        }
+        assert!(refusal(AFTER, &"a,".repeat(101)).is_some());
+        assert!(refusal(COMPLETION_CONTAINERS, " ").is_some());
+        assert!(refusal(RERUN_OF, "a b").is_some() && refusal(RERUN_AS, "a").is_none());
+        let meta = job(COMPLETION_CONTAINERS, "main").metadata;
+        assert!(decides(&meta, "main") && !decides(&meta, "helper"));
+        assert!(decides(&ObjectMeta::default(), "helper"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use k8s_openapi::api::batch::v1::{
 };
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
+use crate::api::extensions::decides;
 use crate::api::object::Object;
 use crate::api::pod::{condition, container_statuses};
 
@@ -71,7 +72,8 @@ fn exit<'a>(
     let named = |status: &&ContainerStatus| {
         wanted.container_name.as_ref().is_none_or(|n| *n == status.name)
     };
-    container_statuses(pod).iter().chain(init).filter(named).find_map(|status| {
+    let own = container_statuses(pod).iter().filter(|s| decides(&pod.metadata, &s.name));
+    own.chain(init).filter(named).find_map(|status| {
         let code = status.state.as_ref()?.terminated.as_ref()?.exit_code;
         let listed = wanted.values.contains(&code);
         let fits = match wanted.operator.as_str() {

@@ -16,6 +16,7 @@ use super::TRACKING_FINALIZER;
 use super::claim::owner;
 use super::conditions::whole;
 use super::indexes::INDEX;
+use crate::api::extensions::COMPLETION_CONTAINERS;
 use crate::api::names;
 use crate::api::object::Object;
 
@@ -66,6 +67,12 @@ pub(super) fn pod(job: &Job, birth: Birth, now: Timestamp) -> Pod {
         spec: Some(spec),
         status: Some(PodStatus { phase: Some("Pending".to_owned()), ..PodStatus::default() }),
     };
+    // The pod's own rules read it there.
+    let own = job.metadata.annotations.as_ref();
+    if let Some(names) = own.and_then(|own| own.get(COMPLETION_CONTAINERS)) {
+        let annotations = pod.metadata.annotations.get_or_insert_default();
+        annotations.insert(COMPLETION_CONTAINERS.to_owned(), names.clone());
+    }
     if let Some(index) = birth.index {
         tell_index(&mut pod, job.name(), index);
     }

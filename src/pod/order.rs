@@ -32,19 +32,20 @@ fn lets_the_next_start(member: &Member<'_>) -> bool {
 }
 
 /// Whether it is certain how the pod ends: an init container has failed for good, or all of the pod's own
-/// containers have ended for good. What still runs then only has to stop.
+/// containers that decide have ended for good. What still runs then only has to stop.
 pub(super) fn is_decided(members: &[Member<'_>]) -> bool {
     let over = |member: &Member<'_>| member.end().is_some_and(|end| !restarts(member.policy, end));
     let failed = |member: &Member<'_>| {
         member.role == Role::Init && over(member) && !lets_the_next_start(member)
     };
-    let mut own = members.iter().filter(|member| member.role == Role::App).peekable();
+    let own = members.iter().filter(|member| member.role == Role::App && member.decides);
+    let mut own = own.peekable();
     members.iter().any(failed) || (own.peek().is_some() && own.all(over))
 }
 
 /// When the pod was decided: the last end of all.
 pub(super) fn decided_at(members: &[Member<'_>]) -> Option<Timestamp> {
-    let counted = members.iter().filter(|member| member.role != Role::Sidecar);
+    let counted = members.iter().filter(|member| member.role != Role::Sidecar && member.decides);
     counted.filter_map(Member::finished_at).max()
 }
 

@@ -20,6 +20,7 @@ use super::{
     Signal, State,
 };
 use crate::api::event::Note;
+use crate::api::extensions::decides;
 use crate::api::object::Object;
 use crate::api::pod::{Phase, active_deadline, is_terminal, phase, qos_class};
 
@@ -94,7 +95,7 @@ impl Look<'_> {
         let active = order::is_active(&members, self.observed);
         let found = status::phase(self.pod, &statuses);
         let phase = if stopping && !active {
-            ended_phase(&statuses, late)
+            ended_phase(self.pod, &statuses, late)
         } else if found.is_terminal() && active {
             // A pod is not over while anything of it runs.
             phase(self.pod)
@@ -349,11 +350,14 @@ impl Look<'_> {
     }
 }
 
-/// A pod that was told to stop succeeded only if every container did; one that was late failed.
-fn ended_phase(statuses: &Statuses, late: bool) -> Phase {
+/// A pod that was told to stop succeeded only if every container did that decides; one that was late
+/// failed.
+fn ended_phase(pod: &Pod, statuses: &Statuses, late: bool) -> Phase {
     let succeeded = |(role, status): &(Role, ContainerStatus)| {
         let end = status.state.as_ref().and_then(|state| state.terminated.as_ref());
-        *role != Role::App || end.is_some_and(|end| end.exit_code == 0)
+        *role != Role::App
+            || !decides(&pod.metadata, &status.name)
+            || end.is_some_and(|end| end.exit_code == 0)
     };
     if !late && statuses.iter().all(succeeded) { Phase::Succeeded } else { Phase::Failed }
 }

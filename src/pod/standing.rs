@@ -12,6 +12,7 @@ use super::check::has_started;
 use super::timer::whole;
 use super::{Cause, Container, Exit, Instance, Observed, Operation, RefusedReason, State};
 use crate::api::event::Note;
+use crate::api::extensions::decides;
 use crate::api::pod::{RestartPolicy, containers, init_containers, is_sidecar, restart_policy};
 
 /// What the kubelet says of a container that it cannot find any more.
@@ -26,6 +27,8 @@ pub(super) struct Member<'a> {
     pub(super) policy: RestartPolicy,
     /// What it waits for before it first runs, in one word.
     pub(super) creating: &'static str,
+    /// Whether its end takes part in deciding how the pod ends.
+    pub(super) decides: bool,
     /// Whether it runs and counts as started.
     pub(super) up: bool,
     pub(super) stored: Option<&'a ContainerStatus>,
@@ -92,7 +95,8 @@ impl<'a> Member<'a> {
             })
             .unwrap_or(Standing::Waiting);
         let creating = "ContainerCreating";
-        Self { spec, role, policy, creating, up: false, stored, attempt, standing, seen }
+        let (decides, up) = (true, false);
+        Self { spec, role, policy, creating, decides, up, stored, attempt, standing, seen }
     }
 
     pub(super) fn name(&self) -> &'a str {
@@ -179,7 +183,13 @@ pub(super) fn members<'a>(
         Member::new((container, Role::App), own, status, observed, now)
     });
     let all = init.chain(apps);
-    all.map(|member| Member { creating, up: has_started(&member, observed), ..member }).collect()
+    all.map(|member| Member {
+        creating,
+        decides: member.role != Role::App || decides(&pod.metadata, member.name()),
+        up: has_started(&member, observed),
+        ..member
+    })
+    .collect()
 }
 
 fn status_of<'a>(name: &str, all: Option<&'a [ContainerStatus]>) -> Option<&'a ContainerStatus> {

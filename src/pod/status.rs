@@ -14,6 +14,7 @@ use super::check::is_ready;
 use super::standing::{Member, Role, container_id};
 use super::timer::whole;
 use super::{Image, Observed, Sandbox};
+use crate::api::extensions::decides;
 use crate::api::pod::{Phase, RestartPolicy, restart_policy};
 
 /// The status of each container with what it is to its pod, in the order of their start.
@@ -141,8 +142,20 @@ impl Beginning {
     }
 }
 
-/// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase>
+/// Containers that do not decide how the pod ends have no say in whether it has.
 pub(super) fn phase(pod: &Pod, statuses: &Statuses) -> Phase {
+    let counts = |(role, status): &&(Role, ContainerStatus)| {
+        *role != Role::App || decides(&pod.metadata, &status.name)
+    };
+    if statuses.iter().all(|status| counts(&status)) {
+        return phase_by(pod, statuses);
+    }
+    let deciding = phase_by(pod, &statuses.iter().filter(counts).cloned().collect());
+    if deciding.is_terminal() { deciding } else { phase_by(pod, statuses) }
+}
+
+/// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase>
+fn phase_by(pod: &Pod, statuses: &Statuses) -> Phase {
     let beginning = Beginning::of(statuses);
     let (mut waiting, mut running) = (beginning.waiting, beginning.running);
     let (mut started, mut ended, mut succeeded) = (0, 0, 0);

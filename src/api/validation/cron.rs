@@ -69,7 +69,10 @@ impl Found {
         // As long a name as a Job of it will have.
         let sample = job(cron, &format!("{}-29000000", cron.name()), "uid");
         let errors = validate(&sample).into_iter();
-        let own = errors.filter(|error| error.path.to_string().starts_with("spec"));
+        let own = errors.filter(|error| {
+            let path = error.path.to_string();
+            path.starts_with("spec") || path.starts_with("metadata.annotations[kiln/")
+        });
         for FieldError { path, problem } in own {
             self.add(&path.below(&template), problem);
         }

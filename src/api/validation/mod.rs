@@ -7,6 +7,7 @@
 mod check;
 mod completion;
 mod cron;
+mod extensions;
 pub(super) mod names;
 mod network;
 pub mod object;
@@ -27,7 +28,6 @@ pub use update::validate_update;
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 
 use super::defaults::GENERATED_LABELS;
-use super::extensions;
 use super::object::Object;
 use super::path::Path;
 
@@ -196,11 +196,7 @@ impl Found {
         self.labels(&path.field("labels"), own);
         let annotations = path.field("annotations");
         self.annotations(&annotations, job.metadata.annotations.as_ref());
-        for (key, value) in job.metadata.annotations.iter().flatten() {
-            if let Some(detail) = extensions::refusal(key, value) {
-                self.invalid(&annotations.key(key), quoted(value), detail);
-            }
-        }
+        self.extensions(&annotations, job);
     }
 
     fn spec(&mut self, job: &Job, spec: &JobSpec) {

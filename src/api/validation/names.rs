@@ -29,7 +29,7 @@ const VARIABLE: &str = "a valid environment variable name must consist only of p
     characters other than '='";
 
 /// <https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-subdomain-names>
-pub(super) fn subdomain(text: &str) -> Vec<String> {
+pub(in crate::api) fn subdomain(text: &str) -> Vec<String> {
     let mut wrong = too_long(text, SUBDOMAIN_LENGTH_MAX);
     if !is_subdomain(text) {
         wrong.push(SUBDOMAIN.to_owned());

@@ -20,6 +20,7 @@ pub fn validate_update(old: &Job, new: &Job) -> Vec<FieldError> {
     found.unchanged(&meta.field("name"), &old.metadata.name, &new.metadata.name);
     found.unchanged(&meta.field("namespace"), &old.metadata.namespace, &new.metadata.namespace);
     found.unchanged(&meta.field("uid"), &old.metadata.uid, &new.metadata.uid);
+    found.extensions_update(&meta.field("annotations"), old, new);
     if let (Some(before), Some(after)) = (&old.spec, &new.spec) {
         found.spec_update(old, before, after);
     }
