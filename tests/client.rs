@@ -65,6 +65,17 @@ async fn a_job_is_created_shown_changed_and_deleted() {
     assert_eq!(done(&served, &parallelism).await, "3");
     let again = done(&served, &["rerun", "job", "pi", "--name", "pi2"]).await;
     assert_eq!(again, "job.batch/pi2 created\n");
+    let link = |name: &'static str, annotation: &'static str| {
+        ["get", "job", name, "-o", annotation].map(str::to_owned)
+    };
+    for (name, annotation, expected) in [
+        ("pi2", "jsonpath={.metadata.annotations.kiln/rerun-of}", "pi"),
+        ("pi", "jsonpath={.metadata.annotations.kiln/rerun-as}", "pi2"),
+    ] {
+        let words = link(name, annotation);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        assert_eq!(done(&served, &words).await, expected);
+    }
     let deleted = done(&served, &["delete", "job", "pi", "--wait=false"]).await;
     assert_eq!(deleted, "job.batch \"pi\" deleted from default namespace\n");
     served.stop().await;
@@ -129,6 +140,52 @@ async fn manifests_are_created_applied_and_deleted_by_their_file() {
         done(&served, &["create", "-f", name]).await.lines().next(),
         Some("configmap/c created")
     );
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_that_is_over_is_replaced_if_that_is_asked_for() {
+    let served = Served::idle().await;
+    let file = served.root.path().join("job.yaml");
+    let name = file.to_str().unwrap();
+    let write = |image: &str| {
+        let text = format!(
+            "apiVersion: batch/v1\nkind: Job\nmetadata: {{name: j}}\nspec: {{template: {{spec: \
+             {{restartPolicy: Never, containers: [{{name: m, image: {image}}}]}}}}}}\n"
+        );
+        std::fs::write(&file, text).unwrap();
+    };
+    write("a");
+    done(&served, &["apply", "-f", name]).await;
+    write("b");
+    let refused = "error: the Job \"j\" cannot become so: spec.template.spec.containers[0].image: \
+                   \"a\" is to become \"b\": field is immutable; ";
+    for (words, cure) in [
+        (vec!["apply", "-f", name], "delete the Job first"),
+        (vec!["apply", "-f", name, "--rerun"], "`--rerun` replaces a Job only when it is over"),
+    ] {
+        let (exit, _, stderr) = kiln(&served, &words).await;
+        assert_eq!(exit, Exit::Failed);
+        assert!(stderr.starts_with(&format!("{refused}{cure}")), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1);
+    }
+    let status = serde_json::json!({"status": {"conditions": [
+        {"type": "Complete", "status": "True"},
+    ]}});
+    let path = format!("{}/j/status", served::JOBS);
+    let merge = "application/merge-patch+json";
+    served.patch(&path, merge, &status.to_string()).await.expect(200);
+    let uid = ["get", "job", "j", "-o", "jsonpath={.metadata.uid}"];
+    let before = done(&served, &uid).await;
+    let (_, _, stderr) = kiln(&served, &["apply", "-f", name]).await;
+    assert!(stderr.contains("`kiln apply --rerun` replaces the Job, which is over"), "{stderr}");
+    // What would be refused replaces nothing.
+    write("''");
+    let (exit, _, _) = kiln(&served, &["apply", "-f", name, "--rerun"]).await;
+    assert_eq!((exit, done(&served, &uid).await), (Exit::Failed, before.clone()));
+    write("b");
+    assert_eq!(done(&served, &["apply", "-f", name, "--rerun"]).await, "job.batch/j replaced\n");
+    assert_ne!(done(&served, &uid).await, before);
     served.stop().await;
 }
 

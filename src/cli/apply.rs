@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::Exit;
 use super::manifests;
 use super::remote::{APPLY_PATCH, Error, FIELD_MANAGER, Remote, escape, of_manifest, query};
+use super::replace;
 
 /// Create or change objects so that they are as files say
 #[derive(Debug, clap::Args)]
@@ -21,6 +22,10 @@ pub(super) struct Args {
     /// Take over fields that others own
     #[arg(long)]
     force_conflicts: bool,
+
+    /// Replace a Job that is over, where the file changes what of a Job cannot be changed
+    #[arg(long)]
+    rerun: bool,
 }
 
 pub(super) async fn run(args: &Args, remote: &Remote) -> Result<Exit, Error> {
@@ -45,11 +50,23 @@ pub(super) async fn run(args: &Args, remote: &Remote) -> Result<Exit, Error> {
             ("fieldValidation", "Strict"),
             ("force", force),
         ]);
-        let after = remote
-            .send(Method::PATCH, &(path + &asked), APPLY_PATCH, &named.object)
-            .await
-            .map_err(|error| error.during(format!("error when applying {:?}", named.source)))?;
-        let what = verdict(before.as_ref(), &after);
+        let path = path + &asked;
+        let apply = || remote.send(Method::PATCH, &path, APPLY_PATCH, &named.object);
+        let during = |error: Error| error.during(format!("error when applying {:?}", named.source));
+        let what = match (apply().await, &before) {
+            (Ok(after), before) => verdict(before.as_ref(), &after),
+            (Err(error), Some(live))
+                if resource.is("Job") && !error.immutable_fields().is_empty() =>
+            {
+                if !(args.rerun && replace::is_over(live)) {
+                    return Err(replace::refusal(&named, live, error, args.rerun));
+                }
+                replace::make_room(remote, &resource, &named, live).await.map_err(during)?;
+                apply().await.map_err(during)?;
+                "replaced"
+            }
+            (Err(error), _) => return Err(during(error)),
+        };
         remote.print(format!("{resource}/{} {what}\n", named.name()));
     }
     Ok(Exit::Done)

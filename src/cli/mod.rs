@@ -15,6 +15,7 @@ mod logs;
 mod manifests;
 pub mod output;
 pub mod remote;
+mod replace;
 mod rerun;
 pub mod run;
 mod scale;

@@ -2,13 +2,15 @@
 //!
 //! Owns: what of the old Job the new one must not have. Must not know: how either fares.
 
+use http::Method;
 use serde_json::{Value, json};
 
 use super::Exit;
 use super::create::create;
 use super::manifests::Named;
-use super::remote::{Error, Remote, known};
+use super::remote::{Error, MERGE_PATCH, Remote, known};
 use super::scale::job_names;
+use crate::api::extensions::{AFTER, RERUN_AS, RERUN_OF};
 
 /// What the server adds to each Job so that no two Jobs share pods.
 const GENERATED: [&str; 4] = [
@@ -43,7 +45,12 @@ pub(super) async fn run(args: &Args, remote: &Remote) -> Result<Exit, Error> {
     };
     let object = again(&job, &name);
     create(&Named { source: String::new(), object }, remote).await?;
-    Ok(Exit::Done)
+    // The new one tells of the old one; and the old one of the new one, if it is still there.
+    let link = json!({"metadata": {"annotations": {RERUN_AS: name}}});
+    match remote.send(Method::PATCH, &remote.path_of(&resource, &old), MERGE_PATCH, &link).await {
+        Err(error) if !error.is_not_found() => Err(error),
+        Ok(_) | Err(_) => Ok(Exit::Done),
+    }
 }
 
 fn again(job: &Value, name: &str) -> Value {
@@ -62,8 +69,13 @@ fn again(job: &Value, name: &str) -> Value {
         labels.retain(|label, _| !GENERATED.contains(&label.as_str()));
     }
     if let Some(annotations) = metadata.pointer_mut("/annotations").and_then(Value::as_object_mut) {
-        annotations.retain(|name, _| !name.starts_with("kubectl.kubernetes.io/"));
+        // What it came after is over, and may be gone.
+        let old = [AFTER, RERUN_AS];
+        annotations.retain(|name, _| {
+            !name.starts_with("kubectl.kubernetes.io/") && !old.contains(&name.as_str())
+        });
     }
+    metadata["annotations"][RERUN_OF] = job["metadata"]["name"].clone();
     if let Some(labels) =
         spec.pointer_mut("/template/metadata/labels").and_then(Value::as_object_mut)
     {
@@ -89,6 +101,7 @@ mod tests {
             "metadata": {
                 "name": "a", "namespace": "n", "uid": "u", "resourceVersion": "7",
                 "labels": {"app": "x", "job-name": "a"},
+                "annotations": {"kiln/after": "y", "kiln/rerun-as": "z", "kiln/rerun-of": "w"},
             },
             "spec": {
                 "parallelism": 2, "selector": {"matchLabels": {}},
@@ -101,7 +114,8 @@ mod tests {
         });
         let expected = json!({
             "apiVersion": "batch/v1", "kind": "Job",
-            "metadata": {"name": "b", "namespace": "n", "labels": {"app": "x"}},
+            "metadata": {"name": "b", "namespace": "n", "labels": {"app": "x"},
+                "annotations": {"kiln/rerun-of": "a"}},
             "spec": {"parallelism": 2, "template": {"metadata": {"labels": {"app": "x"}}}},
         });
         assert_eq!(again(&job, "b"), expected);

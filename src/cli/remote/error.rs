@@ -39,6 +39,20 @@ impl Error {
         matches!(self, Self::Refused { status, .. } if status.code == 404)
     }
 
+    /// Whether there is an object of this name already.
+    pub(in crate::cli) fn is_already_there(&self) -> bool {
+        matches!(self, Self::Refused { status, .. } if status.reason == "AlreadyExists")
+    }
+
+    /// The fields that were to be changed and cannot be; none, if anything else is wrong, too.
+    pub(in crate::cli) fn immutable_fields(&self) -> Vec<&str> {
+        let Self::Refused { status, .. } = self else { return Vec::new() };
+        let causes = status.details.as_ref().map_or(&[][..], |details| &details.causes);
+        let all = causes.iter().all(|cause| cause.message.ends_with("field is immutable"));
+        let fields = causes.iter().filter(|_| all).map(|cause| cause.field.as_str());
+        fields.collect()
+    }
+
     /// Tells what was being done, as kubectl does for files.
     pub(in crate::cli) fn during(self, what: String) -> Self {
         match self {
