@@ -847,3 +847,32 @@ async fn two_watchers_and_many_writers_see_the_same_history() {
     }
     served.stop().await;
 }
+
+#[tokio::test]
+async fn jobs_that_would_wait_for_each_other_are_refused() {
+    let served = Served::idle().await;
+    let after = |name: &str, after: &str| {
+        let mut job = a_job(name);
+        job["metadata"]["annotations"] = json!({"kiln/after": after});
+        job
+    };
+    served.post(JOBS, &after("a", "b")).await.expect(201);
+    served.post(JOBS, &after("b", "c")).await.expect(201);
+    let message = served.post(JOBS, &after("c", "x,a")).await.refused(422, "Invalid");
+    let why = "the Job would wait for itself: c -> a -> b -> c";
+    assert!(message.contains("metadata.annotations[kiln/after]"), "{message}");
+    assert!(message.ends_with(why), "{message}");
+    served.get(&format!("{JOBS}/c")).await.refused(404, "NotFound");
+
+    served.post(JOBS, &after("c", "x")).await.expect(201);
+    let patch = json!({"metadata": {"annotations": {"kiln/after": "a"}}}).to_string();
+    let merge = "application/merge-patch+json";
+    let path = format!("{JOBS}/c");
+    let message = served.patch(&path, merge, &patch).await.refused(422, "Invalid");
+    assert!(message.ends_with(why), "{message}");
+    let patch = json!({"metadata": {"annotations": {"kiln/after": "A B"}}}).to_string();
+    served.patch(&path, merge, &patch).await.refused(422, "Invalid");
+    let patch = json!({"metadata": {"annotations": {"kiln/after": "y"}}}).to_string();
+    served.patch(&path, merge, &patch).await.expect(200);
+    served.stop().await;
+}

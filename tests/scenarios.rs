@@ -1,12 +1,14 @@
 //! Plays `tests/scenarios/*.txt`: what a Job and its pods do, told line by line.
 //!
-//! `job FIELD=VALUE...`, `set FIELD=VALUE`, `scale N` (completions and parallelism), `exit CODE
-//! [first|again|INDEX]` (of a container that runs for the first time, or not, or in the pod of that
-//! index), `delete-pods`, `annotate NAME=VALUE` (the Job that is made next), `strip owners|labels|both` (of
+//! `job FIELD=VALUE...`, `other NAME FIELD=VALUE...` (a Job beside it, without the annotations), `helper` (pods
+//! have a second container from now on), `room cpu=N pods=N` (of the host), `asks cpu=N` (of the pods of Jobs that
+//! are made from now on), `set FIELD=VALUE`, `scale N` (completions and parallelism), `exit CODE
+//! [first|again|INDEX|CONTAINER]` (of a container that runs for the first time, or not, or in the pod of that
+//! index, or is called so), `delete-pods`, `annotate NAME=VALUE` (the Job that is made next), `strip owners|labels|both` (of
 //! the pods that run), `cron FIELD=VALUE...`, `delete-cron`, `advance 10s`, `restart`, `crash`, `image missing|back`, `stubborn` (containers
 //! do not stop when they are asked to), `removals work|fail|hang` (from the host), `delete [background|orphan]`, `kill`, and `await`: `active=
 //! succeeded= failed= running= pods= terminating= uncounted= restarts= condition= reason= waiting=
-//! phase= status= completed= failedIndexes= owned= jobs= job=gone`, `left=` (pods on the host) and `told=`
+//! phase= status= completed= failedIndexes= owned= jobs= job=gone`, `unscheduled=` (pods that wait for room), `place=N/M` (in the line), `left=` (pods on the host) and `told=`
 //! (an Event's reason) while time goes by, `gone`, or `untouched`. `KILN_SCENARIO=case_33` plays those that are called like it.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -72,7 +74,13 @@ async fn play(file: &Path) {
 async fn step(world: &mut World, line: &str, place: &str) {
     let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
     match verb {
-        "job" => submit(world, rest).await,
+        "job" => submit(world, "j", rest).await,
+        "other" => {
+            let (name, fields) = rest.split_once(' ').unwrap_or((rest, ""));
+            submit(world, name, fields).await;
+        }
+        "helper" => world.helper = true,
+        "room" | "asks" => prepare(world, verb, rest).await,
         "set" => {
             let (name, value) = rest.split_once('=').unwrap();
             world.set(name, read(value)).await;
@@ -123,12 +131,34 @@ async fn step(world: &mut World, line: &str, place: &str) {
     }
 }
 
+/// What Jobs find, and what those ask for that are made from now on.
+async fn prepare(world: &mut World, verb: &str, rest: &str) {
+    match verb {
+        "room" => {
+            for amount in rest.split(' ') {
+                let (name, value) = amount.split_once('=').unwrap();
+                match name {
+                    "cpu" => world.room.cpu_millis = 1000 * value.parse::<u64>().unwrap(),
+                    _ => world.room.pods = value.parse().unwrap(),
+                }
+            }
+            world.restart().await;
+        }
+        "asks" => {
+            let (name, value) = rest.split_once('=').unwrap();
+            world.requests.insert(name.to_owned(), value.into());
+        }
+        other => panic!("there is no `{other}`"),
+    }
+}
+
 async fn exit(world: &World, rest: &str, place: &str) {
     let (code, which) = rest.split_once(' ').unwrap_or((rest, ""));
     let fits = |pods: &[Pod], uid: &str, instance: &Instance| match which {
         "" => true,
         "first" => instance.attempt == 0,
         "again" => instance.attempt > 0,
+        name if instance.container == name => true,
         index => pods.iter().any(|pod| {
             let labels = pod.metadata.labels.as_ref();
             pod.uid() == uid
@@ -145,7 +175,7 @@ async fn exit(world: &World, rest: &str, place: &str) {
     world.host.exit(&uid, &instance, code.parse().unwrap());
 }
 
-async fn submit(world: &World, fields: &str) {
+async fn submit(world: &World, name: &str, fields: &str) {
     let (mut spec, mut policy) = (Map::new(), "Never".to_owned());
     for field in fields.split(' ').filter(|field| !field.is_empty()) {
         let (name, value) = field.split_once('=').unwrap();
@@ -154,7 +184,7 @@ async fn submit(world: &World, fields: &str) {
             name => drop(spec.insert(name.to_owned(), read(value))),
         }
     }
-    world.submit(Value::Object(spec), &policy).await;
+    world.submit(name, Value::Object(spec), &policy).await;
 }
 
 /// Takes the owners, or the labels, off the pods that have not ended.
@@ -213,6 +243,20 @@ fn pass_time(world: &World) -> bool {
     false
 }
 
+/// What the pods were told that wait for room.
+fn places(pods: &[Pod]) -> Vec<String> {
+    let held = |pod: &Pod| {
+        let found = api::pod::condition(pod, "PodScheduled")?;
+        (found.status == "False").then(|| found.message.clone().unwrap_or_default())
+    };
+    pods.iter().filter_map(held).collect()
+}
+
+fn pass_a_second(world: &World) -> bool {
+    world.advance(Duration::from_secs(1));
+    false
+}
+
 async fn holds(world: &World, expected: &str) -> bool {
     let job = world.job().await;
     if expected == "gone" {
@@ -252,6 +296,11 @@ async fn holds(world: &World, expected: &str) -> bool {
         "told" => {
             let (events, _) = world.store.list::<Event>(None).await.unwrap();
             events.iter().any(|e| e.reason.as_deref() == Some(value)) || pass_time(world)
+        }
+        "unscheduled" => number(places(&pods).len()) || pass_a_second(world),
+        "place" => {
+            let place = format!("Queue position {}.", value.replace('/', " of "));
+            places(&pods).iter().any(|told| told.ends_with(&place)) || pass_a_second(world)
         }
         "pods" => number(pods.len()),
         "restarts" => count(pods.iter().map(api::pod::restarts).sum()),

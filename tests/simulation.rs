@@ -63,7 +63,7 @@ async fn play(seed: u64) {
     if dice.below(3) == 0 {
         spec["podReplacementPolicy"] = "Failed".into();
     }
-    world.submit(spec, policy).await;
+    world.submit("j", spec, policy).await;
     let mut deleted = false;
     for _ in 0..STEPS {
         deleted |= step(&mut world, &mut dice, indexed).await;

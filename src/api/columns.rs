@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::duration::{human, since};
-use super::job::{completion_time, start_time, succeeded, true_condition};
+use super::job::{WAITING, completion_time, start_time, succeeded, true_condition};
 use super::object::Object;
 use super::pod::{condition, container_statuses, containers, is_ready, is_terminal, phase};
 use super::selector::label;
@@ -71,6 +71,7 @@ fn job_status(job: &Job) -> &'static str {
     shown(&["Complete", "Failed"])
         .or_else(|| job.is_deleting().then_some("Terminating"))
         .or_else(|| shown(&["Suspended", "FailureTarget", "SuccessCriteriaMet"]))
+        .or_else(|| true_condition(job, WAITING).map(|_| "Waiting"))
         .unwrap_or("Running")
 }
 

@@ -12,6 +12,9 @@ use k8s_openapi::api::batch::v1::{Job, JobCondition, JobSpec, JobStatus};
 /// What `spec.managedBy` calls this controller.
 pub const CONTROLLER: &str = "kubernetes.io/job-controller";
 
+/// The condition of a Job that waits for others, in kiln only.
+pub const WAITING: &str = "kiln/Waiting";
+
 /// When a Job is complete.
 /// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#parallel-jobs>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,6 +17,7 @@ pub mod output;
 pub mod remote;
 mod replace;
 mod rerun;
+mod room;
 pub mod run;
 mod scale;
 pub mod serve;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 
+use super::room::{Reserved, of_host};
 use crate::api::quantity::Quantity;
 use crate::{engine, job, pod};
 
@@ -148,6 +149,20 @@ pub struct Settings {
         value_parser = duration
     )]
     pub pull_backoff_max: Duration,
+
+    /// How many pods may run at once; more wait for their turn
+    #[arg(
+        long,
+        env = "KILN_MAX_PODS",
+        value_name = "N",
+        default_value_t = 110,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub max_pods: u32,
+
+    /// What of this host the pods' requests may not use up: cpu=500m,memory=1Gi
+    #[arg(long, env = "KILN_RESERVE", value_name = "AMOUNTS", default_value = "")]
+    pub reserve: Reserved,
 }
 
 impl Settings {
@@ -166,7 +181,8 @@ impl Settings {
             pull_backoff_max: self.pull_backoff_max,
             node_name,
         };
-        engine::Settings::new(job, pod)
+        let (_, room) = of_host(self.max_pods, self.reserve);
+        engine::Settings { room, ..engine::Settings::new(job, pod) }
     }
 }
 

@@ -5,25 +5,18 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::{Notify, watch};
-use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
 
-use super::Shared;
 use super::queue::{Queue, Timers};
-use crate::api::job::{expires_at, is_finished, is_managed_elsewhere};
+use crate::api::job::{deadline_at, expires_at, is_finished, is_managed_elsewhere};
 use crate::api::object::{Key, Kind, Object};
 use crate::api::pod::{controller, is_terminal};
-use crate::job::{TRACKING_FINALIZER, adopts};
+use crate::job::{TRACKING_FINALIZER, adopts, awaits};
 use crate::store::{self, Change, Revision};
-
-/// How long to wait before the store is asked again after it failed.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// The unfinished objects.
 #[derive(Debug)]
@@ -52,8 +45,12 @@ struct State {
     /// Up to where each kind was followed.
     seen: BTreeMap<Kind, u64>,
     queue: Queue<Key>,
+    /// The Jobs that wait for a Job.
+    waiters: BTreeMap<Key, BTreeSet<Key>>,
     /// Pods that need a worker.
     born: VecDeque<String>,
+    /// Pods that are over or gone: they need nothing of the host any more.
+    ended: VecDeque<String>,
     /// Jobs that are gone: namespace and uid.
     orphaned: VecDeque<(String, String)>,
     /// Pods that are held to be counted, though no Job is there to count them: namespace and name.
@@ -83,7 +80,9 @@ impl Cache {
                 of_nobody: BTreeMap::new(),
                 seen: BTreeMap::new(),
                 queue: Queue::new(),
+                waiters: BTreeMap::new(),
                 born: VecDeque::new(),
+                ended: VecDeque::new(),
                 orphaned: VecDeque::new(),
                 strays: VecDeque::new(),
                 expiries: Timers::new(),
@@ -115,20 +114,40 @@ impl Cache {
         Some((Arc::clone(job), pods.filter(|pod| concerns_its_job(pod)).collect()))
     }
 
-    /// The next pod without a worker: from now on it has one.
-    pub(super) fn adopt(&self) -> Option<Subscription> {
+    /// The next pod that has no worker, and is new or was changed.
+    pub(super) fn born(&self) -> Option<Arc<Pod>> {
         let mut state = self.state();
         while let Some(uid) = state.born.pop_front() {
-            let Some(entry) = state.pods.get_mut(&uid) else { continue };
-            if entry.worker.is_some() {
-                continue;
+            if let Some(entry) = state.pods.get(&uid).filter(|entry| entry.worker.is_none()) {
+                return Some(Arc::clone(&entry.pod));
             }
-            let news = watch::Sender::new(Some(Arc::clone(&entry.pod)));
-            let subscription = (Arc::clone(&entry.pod), news.subscribe());
-            entry.worker = Some(news);
-            return Some(subscription);
         }
         None
+    }
+
+    /// The next pod that is over or gone.
+    pub(super) fn ended(&self) -> Option<String> {
+        self.state().ended.pop_front()
+    }
+
+    /// Gives a pod a worker, if it is still there without one.
+    pub(super) fn adopt(&self, uid: &str) -> Option<Subscription> {
+        let mut state = self.state();
+        let entry = state.pods.get_mut(uid).filter(|entry| entry.worker.is_none())?;
+        let news = watch::Sender::new(Some(Arc::clone(&entry.pod)));
+        let subscription = (Arc::clone(&entry.pod), news.subscribe());
+        entry.worker = Some(news);
+        Some(subscription)
+    }
+
+    pub(super) fn pod(&self, uid: &str) -> Option<Arc<Pod>> {
+        self.state().pods.get(uid).map(|entry| Arc::clone(&entry.pod))
+    }
+
+    /// When the Job of this pod is to be over at the latest.
+    pub(super) fn job_deadline(&self, pod: &Pod) -> Option<Timestamp> {
+        let key = Key::new(Kind::Job, pod.namespace(), owner(pod)?.name.as_str());
+        deadline_at(self.state().jobs.get(&key)?)
     }
 
     /// Gives the pod's worker leave to end, unless there is news that it did not see.
@@ -215,6 +234,9 @@ impl Cache {
         if state.jobs.get(&key).is_some_and(|held| revision(&**held) >= revision(&job)) {
             return;
         }
+        if is_finished(&job).is_some() || !state.jobs.contains_key(&key) {
+            self.wake_waiters(state, &key);
+        }
         let expiry = expires_at(&job).filter(|_| !job.is_deleting());
         state.expiries.set(&key, expiry);
         if expiry.is_some() {
@@ -225,8 +247,27 @@ impl Cache {
             state.jobs.remove(&key);
             return;
         }
+        for name in awaits(&job) {
+            let awaited = Key::new(Kind::Job, key.namespace.as_str(), name);
+            state.waiters.entry(awaited).or_default().insert(key.clone());
+        }
         state.jobs.insert(key.clone(), Arc::new(job));
         state.queue.wake(&key);
+        self.jobs_due.notify_one();
+    }
+
+    /// A Job is there, over, or gone: those that wait for it look again.
+    fn wake_waiters(&self, state: &mut State, key: &Key) {
+        let Some(waiters) = state.waiters.get_mut(key) else { return };
+        let waits = |waiter: &Key| {
+            state.jobs.get(waiter).is_some_and(|job| awaits(job).contains(&key.name.as_str()))
+        };
+        waiters.retain(waits);
+        if waiters.is_empty() {
+            state.waiters.remove(key);
+            return;
+        }
+        waiters.iter().for_each(|waiter| state.queue.wake(waiter));
         self.jobs_due.notify_one();
     }
 
@@ -244,6 +285,10 @@ impl Cache {
         }
         match state.pods.get_mut(&uid) {
             Some(entry) => {
+                if is_terminal(&pod) && !is_terminal(&entry.pod) {
+                    state.ended.push_back(uid.clone());
+                    self.pods_due.notify_one();
+                }
                 entry.pod = Arc::clone(&pod);
                 if let Some(worker) = &entry.worker {
                     worker.send_replace(Some(Arc::clone(&pod)));
@@ -295,6 +340,7 @@ impl Cache {
     fn delete_job(&self, state: &mut State, key: &Key, job: Option<&Job>) {
         state.expiries.set(key, None);
         let held = state.jobs.remove(key);
+        self.wake_waiters(state, key);
         let Some(uid) = job.or(held.as_deref()).map(|job| job.uid().to_owned()) else { return };
         state.orphaned.push_back((key.namespace.clone(), uid));
         self.orphans_due.notify_one();
@@ -302,10 +348,11 @@ impl Cache {
 
     fn delete_pod(&self, state: &mut State, pod: &Pod) {
         state.forget(pod.uid());
+        self.pods_due.notify_one();
         self.wake_owner(state, pod);
     }
 
-    fn apply(&self, kind: Kind, change: &Change) -> Result<(), store::Error> {
+    pub(super) fn apply(&self, kind: Kind, change: &Change) -> Result<(), store::Error> {
         let mut state = self.state();
         state.seen.insert(kind, change.revision);
         match kind {
@@ -331,7 +378,7 @@ impl Cache {
     }
 
     /// Replaces everything by what the store has now.
-    fn fill(&self, jobs: (Vec<Job>, Revision), pods: (Vec<Pod>, Revision)) {
+    pub(super) fn fill(&self, jobs: (Vec<Job>, Revision), pods: (Vec<Pod>, Revision)) {
         let mut state = self.state();
         let job_uids: BTreeSet<String> = jobs.0.iter().map(|job| job.uid().to_owned()).collect();
         let pod_uids: BTreeSet<String> = pods.0.iter().map(|pod| pod.uid().to_owned()).collect();
@@ -364,6 +411,7 @@ impl State {
     /// Lets go of a pod and tells its worker that it is gone.
     fn forget(&mut self, uid: &str) {
         let Some(entry) = self.pods.remove(uid) else { return };
+        self.ended.push_back(uid.to_owned());
         if let Some(worker) = &entry.worker {
             worker.send_replace(None);
         }
@@ -391,52 +439,6 @@ impl State {
                 all.remove(of);
             }
         }
-    }
-}
-
-/// Follows the store until it is told to stop.
-pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
-    loop {
-        let followed = tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            followed = follow(&shared) => followed,
-        };
-        match followed {
-            Ok(()) => debug!("the watch fell behind: reading the store again"),
-            Err(error) => {
-                warn!(error = %error, "cannot follow the store");
-                tokio::select! {
-                    biased;
-                    () = stop.cancelled() => return,
-                    () = shared.clock.sleep(RETRY) => {}
-                }
-            }
-        }
-    }
-}
-
-/// Reads everything, then follows the changes until a watch ends. Cancel-safe: nothing is taken from a
-/// watch that is not applied before the next wait.
-async fn follow(shared: &Shared) -> Result<(), store::Error> {
-    // Pods first: a Job that is read later than its pods is never taken for gone.
-    let pods = shared.store.list::<Pod>(None).await?;
-    let jobs = shared.store.list::<Job>(None).await?;
-    let mut pod_changes = shared.store.watch(Kind::Pod, pods.1);
-    let mut job_changes = shared.store.watch(Kind::Job, jobs.1);
-    shared.cache.fill(jobs, pods);
-    loop {
-        let (kind, change) = tokio::select! {
-            biased;
-            change = pod_changes.next() => (Kind::Pod, change),
-            change = job_changes.next() => (Kind::Job, change),
-        };
-        let change = match change {
-            Ok(change) => change,
-            Err(store::Error::Compacted { .. }) => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        shared.cache.apply(kind, &change)?;
     }
 }
 

@@ -97,7 +97,11 @@ async fn reconcile(
 ) -> Result<Option<Timestamp>, store::Error> {
     let now = shared.clock.now();
     let refs: Vec<&Pod> = pods.iter().map(AsRef::as_ref).collect();
-    let plan = job::reconcile(job, &refs, &shared.settings.job, now);
+    let mut earlier = Vec::new();
+    for name in job::awaits(job) {
+        earlier.extend(shared.store.get::<Job>(job.namespace(), name).await?);
+    }
+    let plan = job::reconcile(job, &refs, &earlier, &shared.settings.job, now);
     let mut next = job.clone();
     let status = as_stored(plan.record.status);
     if job.status.is_some() || status != JobStatus::default() {

@@ -7,15 +7,18 @@
 //! one transaction; a worker of `pods` looks at one pod and what the host has of it, commits what it
 //! saw and begins what is to be done. Whatever wakes them only ever says "look again".
 
+mod admission;
 mod cache;
 pub mod clock;
 mod crons;
 mod events;
+mod follow;
 mod gc;
 mod jobs;
 mod operations;
 mod pods;
 mod queue;
+mod workers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +28,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
+use crate::api::amounts::Amounts;
 use crate::runtime::Runtime;
 use crate::store::Store;
 use crate::{job, pod};
@@ -37,6 +41,8 @@ pub use self::clock::Clock;
 pub struct Settings {
     pub job: job::Rules,
     pub pod: pod::Rules,
+    /// What the pods may ask for together.
+    pub room: Amounts,
     /// How many sandboxes and containers may be started at once.
     pub starts_at_once: usize,
     /// How many containers and sandboxes may be removed at once.
@@ -53,6 +59,7 @@ impl Settings {
         Self {
             job,
             pod,
+            room: Amounts::UNLIMITED,
             starts_at_once: at_once,
             removals_at_once: at_once,
             sweep_every: Duration::from_mins(5),
@@ -131,8 +138,8 @@ impl Engine {
         });
         let (mut control, mut pods, mut watches) =
             (Part::default(), Part::default(), Part::default());
-        watches.run(|stop| cache::run(Arc::clone(&shared), stop));
-        pods.run(|stop| pods::run(Arc::clone(&shared), stop));
+        watches.run(|stop| follow::run(Arc::clone(&shared), stop));
+        pods.run(|stop| workers::run(Arc::clone(&shared), stop));
         control.run(|stop| jobs::run(Arc::clone(&shared), stop));
         control.run(|stop| crons::run(Arc::clone(&shared), stop));
         control.run(|stop| gc::run_orphans(Arc::clone(&shared), stop));

@@ -1,4 +1,4 @@
-//! The pods: one worker each.
+//! The worker of a pod.
 //!
 //! Owns: telling `pod::reconcile` what is known, storing what it says of the pod, and beginning what is
 //! to be done. Must not know: why.
@@ -17,7 +17,7 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, error, info_span, warn};
+use tracing::{Instrument, debug, info_span, warn};
 
 use super::Shared;
 use super::cache::revision;
@@ -38,63 +38,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
 type Commit = Pin<Box<dyn Future<Output = Result<Option<Pod>, store::Error>> + Send>>;
 
-/// Gives every pod a worker until told to stop, then lets the workers end.
-pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
-    let Some(mut found) = observe(&shared, &stop).await else { return };
-    let mut workers = JoinSet::new();
-    let mut uids: HashMap<Id, String> = HashMap::new();
-    loop {
-        while let Some((pod, news)) = shared.cache.adopt() {
-            let uid = pod.uid().to_owned();
-            let known = found.remove(&uid).unwrap_or_default();
-            let worker = Worker::new(Arc::clone(&shared), pod, news, known);
-            let handle = workers.spawn(worker.run(stop.clone()));
-            uids.insert(handle.id(), uid);
-        }
-        // Both branches are cancel-safe; a permit of `Notify` is kept until it is taken.
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => break,
-            () = shared.cache.pods_due.notified() => {}
-            Some(ended) = workers.join_next_with_id() => match ended {
-                Ok((id, ())) => drop(uids.remove(&id)),
-                Err(broken) => {
-                    error!(error = %broken, "a pod's worker broke");
-                    if let Some(uid) = uids.remove(&broken.id()) {
-                        shared.clock.sleep(RETRY).await;
-                        let Some(again) = observe(&shared, &stop).await else { break };
-                        found = again;
-                        shared.cache.abandon(&uid);
-                    }
-                }
-            },
-        }
-    }
-    while workers.join_next().await.is_some() {}
-}
-
-/// Asks the runtime what stands on the host, until it answers. `None`: the engine stops.
-async fn observe(shared: &Shared, stop: &CancellationToken) -> Option<BTreeMap<String, Found>> {
-    loop {
-        // A list that is cut short costs nothing.
-        let answer = tokio::select! {
-            biased;
-            () = stop.cancelled() => return None,
-            answer = shared.runtime.observe() => answer,
-        };
-        match answer {
-            Ok(found) => return Some(found),
-            Err(error) => warn!(error = %error, "cannot see what runs on this host"),
-        }
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return None,
-            () = shared.clock.sleep(RETRY) => {}
-        }
-    }
-}
-
-struct Worker {
+pub(super) struct Worker {
     shared: Arc<Shared>,
     /// As it is stored, as far as is known.
     pod: Arc<Pod>,
@@ -123,7 +67,7 @@ enum Next {
 }
 
 impl Worker {
-    fn new(
+    pub(super) fn new(
         shared: Arc<Shared>,
         pod: Arc<Pod>,
         news: watch::Receiver<Option<Arc<Pod>>>,
@@ -149,7 +93,7 @@ impl Worker {
         }
     }
 
-    async fn run(self, stop: CancellationToken) {
+    pub(super) async fn run(self, stop: CancellationToken) {
         let span = info_span!("pod", namespace = self.pod.namespace(), name = self.pod.name());
         self.work(stop).instrument(span).await;
     }

@@ -15,10 +15,12 @@ use super::indexes::annotation;
 use super::template::{FAILURES, IGNORED};
 use super::{IndexFailures, Ledger, Rules};
 use crate::api;
+use crate::api::extensions::listed;
 
 const PODS_CREATED: &str = "kiln/pods-created";
 const FAILED: &str = "kiln/backoff-failures";
 const INDEX_FAILURES: &str = "kiln/index-failures";
+const COMPLETE: &str = "kiln/after-complete";
 const LAST_FAILURE: &str = "kiln/backoff-since";
 
 /// A finish time is stored in whole seconds: the pod may have ended this much later.
@@ -34,6 +36,9 @@ impl Ledger {
             failures: text(FAILED).and_then(|t| t.parse().ok()).unwrap_or(0),
             last_failure: text(LAST_FAILURE).and_then(|t| t.parse().ok()),
             indexes: text(INDEX_FAILURES).map(|text| read_indexes(text)).unwrap_or_default(),
+            complete: text(COMPLETE)
+                .map(|text| listed(text).into_iter().map(str::to_owned).collect())
+                .unwrap_or_default(),
         }
     }
 
@@ -41,7 +46,9 @@ impl Ledger {
     pub fn write(&self, job: &mut Job) {
         let failures = (self.failures > 0).then(|| self.failures.to_string());
         let created = (self.pods_created > 0).then(|| self.pods_created.to_string());
+        let complete = self.complete.iter().map(String::as_str).collect::<Vec<_>>().join(",");
         let values = [
+            (COMPLETE, Some(complete).filter(|text| !text.is_empty())),
             (PODS_CREATED, created),
             (FAILED, failures),
             (LAST_FAILURE, self.last_failure.map(|at| at.to_string())),
@@ -204,7 +211,9 @@ mod tests {
         let mut job = Job::default();
         let held = IndexFailures { failures: 1, ignored: 2, last: at(9) };
         let indexes = [(3, held), (7, held)].into();
-        let ledger = Ledger { pods_created: 7, failures: 2, last_failure: Some(at(12)), indexes };
+        let complete = ["a".to_owned(), "b".to_owned()].into();
+        let ledger =
+            Ledger { pods_created: 7, failures: 2, last_failure: Some(at(12)), indexes, complete };
         ledger.write(&mut job);
         assert_eq!(Ledger::of(&job), ledger);
         Ledger::default().write(&mut job);

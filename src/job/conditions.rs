@@ -78,9 +78,10 @@ impl Verdict {
 
     /// As an Event names the reason.
     pub(super) fn event_reason(&self) -> &'static str {
-        const REASONS: [&str; 6] = [
+        const REASONS: [&str; 7] = [
             "BackoffLimitExceeded",
             "DeadlineExceeded",
+            "DependencyFailed",
             "FailedIndexes",
             "ImagePullDeadlineExceeded",
             "MaxFailedIndexesExceeded",

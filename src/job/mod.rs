@@ -4,6 +4,7 @@
 //! Must not know: the store, containerd, tokio, the clock. `now` is an argument; what is to be done
 //! is a [`Plan`]. The rules are those of <https://kubernetes.io/docs/concepts/workloads/controllers/job/>.
 
+mod after;
 mod backoff;
 #[cfg(test)]
 mod cases;
@@ -22,7 +23,7 @@ mod template;
 #[cfg(test)]
 mod testing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -32,6 +33,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use crate::api::event::Note;
 
+pub use after::awaits;
 pub use claim::adopts;
 pub use reconcile::reconcile;
 
@@ -59,6 +61,8 @@ pub struct Ledger {
     /// The indexes that failed and wait for their next pod, where each has a limit of its own. There
     /// are no more of them than pods may run at once.
     pub indexes: BTreeMap<u32, IndexFailures>,
+    /// Of the Jobs that it comes after, those that were seen to be complete: they may be gone since.
+    pub complete: BTreeSet<String>,
 }
 
 /// How the pods of an index failed so far.

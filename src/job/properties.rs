@@ -98,7 +98,7 @@ impl World {
 
     fn plan(&self) -> Plan {
         let pods: Vec<&Pod> = self.pods.iter().collect();
-        reconcile(&self.job, &pods, &Rules::default(), self.now)
+        reconcile(&self.job, &pods, &[], &Rules::default(), self.now)
     }
 
     fn step(&mut self, step: &Step) {

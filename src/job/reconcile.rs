@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::{Job, JobStatus, UncountedTerminatedPods};
 use k8s_openapi::api::core::v1::Pod;
 
+use super::after::Wait;
 use super::claim::claim;
 use super::conditions::{Patience, Verdict, pull_deadline_at, whole};
 use super::failure_policy::{Judgement, judge};
@@ -23,10 +24,11 @@ use crate::api::object::Object;
 use crate::api::pod::{is_controlled_by, is_ready};
 
 /// What should happen to the Job now. `pods`: its pods that have not ended or are not counted yet, and
-/// the pods of its namespace that nobody controls.
+/// the pods of its namespace that nobody controls. `earlier`: the Jobs that it awaits, as far as there are
+/// any.
 /// <https://kubernetes.io/docs/concepts/workloads/controllers/job/>
 #[must_use]
-pub fn reconcile(job: &Job, pods: &[&Pod], rules: &Rules, now: Timestamp) -> Plan {
+pub fn reconcile(job: &Job, pods: &[&Pod], earlier: &[Job], rules: &Rules, now: Timestamp) -> Plan {
     if job::is_managed_elsewhere(job) {
         return unchanged(job, Vec::new());
     }
@@ -34,7 +36,7 @@ pub fn reconcile(job: &Job, pods: &[&Pod], rules: &Rules, now: Timestamp) -> Pla
         return leave(job, pods);
     }
     let (mine, claims) = claim(job, pods);
-    let mut look = Look::new(job, &mine, rules, now);
+    let mut look = Look::new(job, &mine, earlier, (rules, now));
     look.actions = claims;
     look.count();
     let verdict = match look.verdict() {
@@ -87,6 +89,8 @@ struct Look<'a> {
     /// What became of the indexes, of a Job that has them.
     indexes: Option<Indexes>,
     ledger: Ledger,
+    /// The Jobs that it comes after.
+    wait: Wait,
     /// What the pod failure policy says of a failure that fails the Job.
     fatal: Option<String>,
     actions: Vec<Action>,
@@ -99,19 +103,26 @@ struct Look<'a> {
 }
 
 impl<'a> Look<'a> {
-    fn new(job: &Job, pods: &[&'a Pod], rules: &'a Rules, now: Timestamp) -> Self {
+    fn new(
+        job: &Job,
+        pods: &[&'a Pod],
+        earlier: &[Job],
+        (rules, now): (&'a Rules, Timestamp),
+    ) -> Self {
         let tally = Tally::of(pods, job::replaces_only_ended(job));
-        let mut job = job.clone();
-        let suspended = job::is_suspended(&job);
+        let (mut job, mut ledger) = (job.clone(), Ledger::of(job));
+        let wait = Wait::of(&job, earlier, &mut ledger);
+        let held = job::is_suspended(&job) || !wait.is_over();
         let status = job.status.get_or_insert_default();
-        if status.start_time.is_none() && !suspended {
+        if status.start_time.is_none() && !held {
             status.start_time = Some(whole(now));
         }
         Self {
             rules,
             now,
             indexes: Indexes::of(&job),
-            ledger: Ledger::of(&job),
+            ledger,
+            wait,
             fatal: None,
             actions: Vec::new(),
             wake_at: None,
@@ -186,6 +197,7 @@ impl<'a> Look<'a> {
         let indexes = self.indexes.as_ref();
         let fatal = self.fatal.as_ref();
         Verdict::stored(&self.job)
+            .or_else(|| self.wait.failure())
             .or_else(|| fatal.map(|message| Verdict::failure("PodFailurePolicy", message)))
             .or_else(|| Verdict::too_many_failures(&self.job, &self.tally, self.failed))
             .or_else(|| Verdict::too_long(&self.job, self.now))
@@ -248,6 +260,9 @@ impl<'a> Look<'a> {
             self.tally.active.clone().into_iter().for_each(|pod| self.delete(pod));
             return;
         }
+        if !self.wait.is_over() {
+            return;
+        }
         let wanted = wanted(&self.job, self.succeeded, self.active);
         let surplus = surplus(&self.tally.active, wanted, self.indexes.as_ref());
         if !surplus.is_empty() {
@@ -306,6 +321,9 @@ impl<'a> Look<'a> {
         let status = self.job.status.get_or_insert_default();
         let news = suspend::record(status, suspended, self.now);
         self.actions.extend(news.map(Action::Tell));
+        if !self.wait.is_over() {
+            status.start_time = None;
+        }
     }
 
     fn is_complete(&self) -> bool {
@@ -313,11 +331,13 @@ impl<'a> Look<'a> {
             Completion::AnyOne => self.succeeded > 0,
             Completion::Count(n) | Completion::Indexed(n) => self.succeeded >= n,
         };
-        enough && self.active == 0 && !self.job.is_deleting()
+        enough && self.active == 0 && self.wait.is_over() && !self.job.is_deleting()
     }
 
     /// The verdict shows at once; the final condition only after the last pod has ended.
     fn finish(mut self, verdict: Option<Verdict>) -> Plan {
+        let news = self.wait.record(self.job.status.get_or_insert_default(), self.now);
+        self.actions.extend(news.map(Action::Tell));
         if let Some(verdict) = verdict {
             let mut status = self.job.status.take().unwrap_or_default();
             verdict.add_to(&mut status, verdict.interim(), self.now);

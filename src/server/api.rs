@@ -11,7 +11,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -46,6 +46,8 @@ pub struct Api {
     pub(super) logs: Arc<dyn Logs>,
     pub(super) metrics: Metrics,
     pub(super) documents: Documents,
+    /// Held while a Job begins to wait for others.
+    pub(super) waits: Mutex<()>,
     /// No more streams, and those that there are end.
     pub(super) stop: CancellationToken,
     in_flight: Arc<Semaphore>,
@@ -106,6 +108,7 @@ impl Api {
             logs,
             metrics: Metrics::new(),
             documents: Documents::new(),
+            waits: Mutex::new(()),
             stop: CancellationToken::new(),
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),

@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 
 use super::objects::{self, Error, Seed};
+use crate::api::after::{Waits, circle};
+use crate::api::extensions::{AFTER, after};
 use crate::api::manifest::{Manifest, Refusal};
 use crate::api::object::{Key, Object};
 use crate::api::path::Path;
@@ -43,6 +45,30 @@ pub fn admit(sources: &[Source], now: Timestamp) -> Result<Vec<Job>, Error> {
         }
     }
     if refusals.is_empty() { Ok(jobs) } else { Err(Error::Refused { refusals }) }
+}
+
+/// Whether Jobs that nobody adds to can all begin: what each waits for is among them, and none waits for
+/// itself by way of others.
+///
+/// # Errors
+/// [`Error::Invalid`] with what is wrong with the first.
+pub fn can_begin(jobs: &[Job]) -> Result<(), Error> {
+    for job in jobs {
+        let near: Vec<&Job> =
+            jobs.iter().filter(|near| near.namespace() == job.namespace()).collect();
+        let names = |job: &Job| after(job).into_iter().map(str::to_owned).collect::<Vec<_>>();
+        let waits: Waits = near.iter().map(|job| (job.name().to_owned(), names(job))).collect();
+        let missing = after(job).into_iter().find(|name| !waits.contains_key(*name));
+        let missing = missing.map(|name| format!("no Job {name:?} is to be run"));
+        if let Some(detail) = missing.or_else(|| circle(&waits, job.name())) {
+            let value = format!("{:?}", after(job).join(","));
+            let problem = Problem::Invalid { value, detail };
+            let path = Path::of("metadata").field("annotations").key(AFTER);
+            let errors = vec![FieldError { path, problem }];
+            return Err(Error::Invalid { name: job.name().to_owned(), errors });
+        }
+    }
+    Ok(())
 }
 
 fn admit_one(
@@ -97,6 +123,28 @@ spec:
         let names = admitted(&[("a", &two), ("b", &generated), ("c", &generated)]).unwrap();
         assert_eq!(names[..2], ["one", "two"]);
         assert!(names[2].starts_with("three-") && names[2] != names[3], "{names:?}");
+    }
+
+    #[test]
+    fn jobs_that_wait_for_each_other_or_for_nobody_are_refused() {
+        let after = |name: &str, after: &str| {
+            let name = format!("name: {name}\n  annotations: {{kiln/after: {after}}}");
+            JOB.replace("name: one", &name)
+        };
+        let begin = |text: &str| {
+            let sources = [Source { name: "a".to_owned(), bytes: text.into() }];
+            let jobs = admit(&sources, Timestamp::UNIX_EPOCH).unwrap();
+            can_begin(&jobs).map_err(|error| error.to_string())
+        };
+        assert_eq!(begin(&format!("{JOB}---\n{}", after("two", "one"))), Ok(()));
+        assert_eq!(
+            begin(&after("two", "one")),
+            Err("The Job \"two\" is invalid: metadata.annotations[kiln/after]: Invalid value: \
+                 \"one\": no Job \"one\" is to be run"
+                .to_owned())
+        );
+        let circle = begin(&format!("{}---\n{}", after("a", "b"), after("b", "a"))).unwrap_err();
+        assert!(circle.ends_with("the Job would wait for itself: a -> b -> a"), "{circle}");
     }
 
     #[test]

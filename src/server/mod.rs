@@ -5,6 +5,7 @@
 //! know: the rules, the engine, the runtime. It writes wishes; what becomes of them is seen in the
 //! store.
 
+mod after;
 pub mod api;
 mod body;
 mod discovery;
@@ -46,6 +47,7 @@ use tracing::{error, warn};
 
 use self::api::Api;
 use self::pki::Files;
+use crate::api::amounts::Amounts;
 
 /// The group whose members may use the unix socket.
 const GROUP: &str = "kiln";
@@ -63,6 +65,9 @@ pub struct Listen {
     pub root: PathBuf,
     /// What this host is called, as a node and in its certificate.
     pub host: String,
+    /// What this host has, and what of it the pods may ask for.
+    pub capacity: Amounts,
+    pub allocatable: Amounts,
 }
 
 /// Why there is no server.
@@ -101,7 +106,7 @@ impl Server {
         let now = (api.now)();
         let failed = |error: status::Error| Error::Store { message: error.to_string() };
         namespaces::prepare(&api.store, now).await.map_err(failed)?;
-        node::prepare(&api.store, &listen.host, now).await.map_err(failed)?;
+        node::prepare(&api.store, &listen, now).await.map_err(failed)?;
         let stop = CancellationToken::new();
         let mut server = Self { stop, tasks: JoinSet::new(), socket: None, address: None, api };
         let (api, stop) = (Arc::clone(&server.api), server.stop.clone());

@@ -8,18 +8,18 @@ use std::fs;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::Listen;
 use super::metadata::seconds;
 use super::objects::Seed;
 use super::status::Error;
+use crate::api::amounts::{Amounts, Resource};
 use crate::api::names;
 use crate::api::object::{Key, Kind};
 use crate::store::Store;
 
-/// How many pods a kubelet takes on by default.
-const PODS_MAX: u32 = 110;
-
 /// Tells of this host what is so now.
-pub(super) async fn prepare(store: &Store, name: &str, now: Timestamp) -> Result<(), Error> {
+pub(super) async fn prepare(store: &Store, host: &Listen, now: Timestamp) -> Result<(), Error> {
+    let name = host.host.as_str();
     let key = Key::new(Kind::Node, "", name);
     let old = store.read(&key).await?;
     let seed = Seed::random().map_err(|error| Error::Internal { message: error.to_string() })?;
@@ -29,7 +29,7 @@ pub(super) async fn prepare(store: &Store, name: &str, now: Timestamp) -> Result
     };
     let uid = kept("/metadata/uid", names::uuid(seed.uid));
     let created = kept("/metadata/creationTimestamp", seconds(now));
-    let mut node = render(name, now);
+    let mut node = render(host, now);
     node["metadata"]["uid"] = uid;
     node["metadata"]["creationTimestamp"] = created;
     let mut txn = store.txn();
@@ -44,17 +44,21 @@ pub(super) async fn prepare(store: &Store, name: &str, now: Timestamp) -> Result
     Ok(())
 }
 
-fn render(name: &str, now: Timestamp) -> Value {
+fn render(host: &Listen, now: Timestamp) -> Value {
+    let name = host.host.as_str();
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
     let arch = match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
         other => other,
     };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let capacity = json!({
-        "cpu": cores.to_string(), "memory": memory(), "pods": PODS_MAX.to_string(),
-    });
+    let amounts = |all: Amounts| {
+        json!({
+            "cpu": Resource::Cpu.shown(all.cpu_millis),
+            "memory": format!("{}Ki", all.memory_bytes / 1024),
+            "pods": all.pods.to_string(),
+        })
+    };
     let os_image = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let os_image = os_image.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
     let condition = |kind: &str, status: &str, reason: &str| {
@@ -74,7 +78,7 @@ fn render(name: &str, now: Timestamp) -> Value {
         },
         "spec": {},
         "status": {
-            "capacity": capacity.clone(), "allocatable": capacity,
+            "capacity": amounts(host.capacity), "allocatable": amounts(host.allocatable),
             "addresses": [
                 {"type": "InternalIP", "address": "127.0.0.1"},
                 {"type": "Hostname", "address": name},
@@ -92,12 +96,4 @@ fn render(name: &str, now: Timestamp) -> Value {
             },
         },
     })
-}
-
-/// All of this host's memory, as a quantity.
-fn memory() -> String {
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let total = total.and_then(|rest| rest.split_whitespace().next()).unwrap_or("0");
-    format!("{total}Ki")
 }

@@ -13,7 +13,7 @@ use super::request::Strictness;
 use super::resources::Subresource;
 use super::respond::Answer;
 use super::status::{Cause, Error};
-use super::{body, kinds, metadata, namespaces, read};
+use super::{after, body, kinds, metadata, namespaces, read};
 use crate::api::apply::{self, Manager};
 use crate::api::object::{Key, Kind};
 use crate::api::strict::{Checked, NotBuilt, without_nulls};
@@ -103,6 +103,7 @@ fn admit(call: &Call<'_>, kind: Kind, object: Value) -> Result<Value, Error> {
 async fn store_new(call: &Call<'_>, kind: Kind, object: &Value) -> Result<u64, Error> {
     let name = text(object, "/metadata/name");
     let key = Key::new(kind, text(object, "/metadata/namespace"), name.clone());
+    let _turn = after::hold(call, kind, object, None).await?;
     let mut txn = call.api.store.txn();
     if kind.is_namespaced() {
         let namespace = namespaces::living(call, &key).await?;
@@ -257,6 +258,7 @@ async fn store_change(
 ) -> Result<Value, Error> {
     let name = text(old, "/metadata/name");
     let key = Key::new(kind, text(old, "/metadata/namespace"), name.clone());
+    let _turn = after::hold(call, kind, next, Some(old)).await?;
     // A change that changes nothing is no change.
     if next == old || call.parameters.dry_run()? {
         return Ok(next.clone());

@@ -4,6 +4,7 @@
 //! its own, and fails if it leaves anything behind.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod beyond;
 mod breakdowns;
 mod containerd;
 mod host;

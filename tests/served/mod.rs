@@ -10,6 +10,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
+use kiln::api::amounts::Amounts;
 use kiln::engine::{Clock, Engine, Settings};
 use kiln::runtime::fake::Fake;
 use kiln::server::api::Api;
@@ -24,6 +25,9 @@ use tokio::task::JoinSet;
 
 /// How long anything may take before a test says that it waits in vain.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What this host has.
+const ROOM: Amounts = Amounts { cpu_millis: 2000, memory_bytes: 4 << 30, pods: 110 };
 
 pub(crate) const JOBS: &str = "/apis/batch/v1/namespaces/default/jobs";
 pub(crate) const PODS: &str = "/api/v1/namespaces/default/pods";
@@ -96,6 +100,8 @@ impl Served {
             address: Some("127.0.0.1:0".parse().unwrap()),
             root: root.path().to_owned(),
             host: "here".to_owned(),
+            capacity: ROOM,
+            allocatable: ROOM,
         };
         let server = Server::start(api, listen).await.unwrap();
         Self { store, root, server: Some(server), engine }

@@ -8,6 +8,7 @@ use futures::FutureExt;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
+use kiln::api::amounts::Amounts;
 use kiln::api::object::{Kind, Object};
 use kiln::engine::{Clock, Engine, Settings};
 use kiln::runtime::fake::Fake;
@@ -26,6 +27,12 @@ pub(crate) struct World {
     pub(crate) host: Arc<Fake>,
     /// The annotations of a Job that is submitted.
     pub(crate) annotations: Vec<(String, String)>,
+    /// Whether the pods of Jobs that are submitted have a second container.
+    pub(crate) helper: bool,
+    /// What the host has.
+    pub(crate) room: Amounts,
+    /// What containers of Jobs that are submitted ask for.
+    pub(crate) requests: serde_json::Map<String, serde_json::Value>,
     engine: Option<Engine>,
 }
 
@@ -38,6 +45,9 @@ impl World {
             clock,
             host: Arc::new(Fake::new(move || tells.now())),
             annotations: Vec::new(),
+            helper: false,
+            room: Amounts::UNLIMITED,
+            requests: serde_json::Map::new(),
             engine: None,
         };
         world.start();
@@ -46,7 +56,7 @@ impl World {
 
     fn start(&mut self) {
         let rules = job::Rules::default();
-        let settings = Settings::new(rules, pod::Rules::default());
+        let settings = Settings { room: self.room, ..Settings::new(rules, pod::Rules::default()) };
         let host = Arc::clone(&self.host);
         let engine = Engine::start(self.store.clone(), host, self.clock.clone(), settings);
         self.engine = Some(engine);
@@ -73,19 +83,26 @@ impl World {
     }
 
     /// Submits a Job of one container with these fields of its spec.
-    pub(crate) async fn submit(&self, spec: serde_json::Value, restart_policy: &str) {
+    pub(crate) async fn submit(&self, name: &str, spec: serde_json::Value, restart_policy: &str) {
         let mut spec = spec;
+        let mut containers = vec![serde_json::json!({
+            "name": "main", "image": "busybox:1", "resources": {"requests": self.requests},
+        })];
+        if self.helper {
+            containers.push(serde_json::json!({"name": "helper", "image": "busybox:1"}));
+        }
         spec["template"] = serde_json::json!({"spec": {
-            "restartPolicy": restart_policy,
-            "containers": [{"name": "main", "image": "busybox:1"}],
+            "restartPolicy": restart_policy, "containers": containers,
         }});
-        let annotations: BTreeMap<_, _> = self.annotations.iter().cloned().collect();
+        let own = self.annotations.iter().filter(|_| name == "j");
+        let annotations: BTreeMap<_, _> = own.cloned().collect();
         let wish: Job = serde_json::from_value(serde_json::json!({
-            "metadata": {"name": "j", "namespace": "default", "annotations": annotations},
+            "metadata": {"name": name, "namespace": "default", "annotations": annotations},
             "spec": spec,
         }))
         .unwrap();
-        let job = objects::admit(wish, &Seed::fixed(7), self.clock.now()).unwrap();
+        let seed = if name == "j" { 7 } else { name.as_bytes()[0] };
+        let job = objects::admit(wish, &Seed::fixed(seed), self.clock.now()).unwrap();
         objects::create_jobs(&self.store, vec![job]).await.unwrap();
     }
 

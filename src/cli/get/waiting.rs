@@ -6,8 +6,10 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 
-use crate::api::job::{active, deadline_at, failed, is_finished, is_suspended};
-use crate::api::pod::{Phase, container_statuses, phase};
+use crate::api::job::{
+    WAITING, active, deadline_at, failed, is_finished, is_suspended, true_condition,
+};
+use crate::api::pod::{Phase, condition, container_statuses, phase};
 
 /// `None`: it is over, or it runs.
 pub(in crate::cli) fn waits_for(job: &Job, pods: &[Pod], now: Timestamp) -> Option<String> {
@@ -16,6 +18,9 @@ pub(in crate::cli) fn waits_for(job: &Job, pods: &[Pod], now: Timestamp) -> Opti
     }
     if is_suspended(job) {
         return Some("resume".to_owned());
+    }
+    if let Some(message) = true_condition(job, WAITING).and_then(|waits| waits.message.as_deref()) {
+        return Some(message.strip_prefix("Waits for ").unwrap_or(message).to_owned());
     }
     if deadline_at(job).is_some_and(|at| at <= now) {
         return Some("its pods to end, past its deadline".to_owned());
@@ -33,6 +38,10 @@ pub(in crate::cli) fn waits_for(job: &Job, pods: &[Pod], now: Timestamp) -> Opti
 
 /// What a container that waits gives as its reason.
 fn reason(pod: &Pod) -> Option<String> {
+    let unscheduled = condition(pod, "PodScheduled").filter(|found| found.status == "False");
+    if let Some(message) = unscheduled.and_then(|found| found.message.as_deref()) {
+        return Some(format!("room on the host ({})", message.trim_end_matches('.')));
+    }
     let status = pod.status.as_ref();
     let init = status.into_iter().flat_map(|s| s.init_container_statuses.iter().flatten());
     let waiting = init
@@ -90,6 +99,11 @@ mod tests {
         }
         let suspended = job(json!({"suspend": true}), json!({}));
         assert_eq!(waits_for(&suspended, &[], now).unwrap(), "resume");
+        let after = json!({"conditions": [{
+            "type": "kiln/Waiting", "status": "True", "message": "Waits for Job a (there is none)",
+        }]});
+        let after = waits_for(&job(json!({}), after), &[], now);
+        assert_eq!(after.unwrap(), "Job a (there is none)");
         let failed = job(json!({}), json!({"failed": 1}));
         assert_eq!(waits_for(&failed, &[], now).unwrap(), "the back-off after a failed pod");
         let over = json!({"conditions": [{"type": "Complete", "status": "True"}]});

@@ -213,6 +213,7 @@ fn cure(error: &anyhow::Error) -> &'static str {
 fn admit(filenames: &[PathBuf], clock: &Clock) -> Result<Vec<Job>, Vec<String>> {
     let sources = sources::read(filenames)?;
     let admitted = manifests::admit(&sources, clock.now());
+    let admitted = admitted.and_then(|jobs| manifests::can_begin(&jobs).map(|()| jobs));
     admitted.map_err(|error| {
         if let objects::Error::Refused { refusals } = &error {
             return refusals.iter().map(ToString::to_string).collect();

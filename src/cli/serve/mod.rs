@@ -26,6 +26,7 @@ use self::logs::PodLogs;
 use super::Exit;
 use super::connect::connect;
 use super::output::{Output, Printer};
+use super::room::of_host;
 use super::settings::Settings;
 use crate::engine::{self, Clock, Engine};
 use crate::runtime::{Containerd, Runtime};
@@ -168,11 +169,14 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     let never = CancellationToken::new();
     let connection = connect(&args.settings, root, &log_dir, &clock, &never).await?;
     let settings = args.settings.engine(None);
+    let (capacity, allocatable) = of_host(args.settings.max_pods, args.settings.reserve);
     let listen = Listen {
         socket: Some(args.socket.clone()),
         address: args.listen.0,
         root: root.clone(),
         host: settings.pod.node_name.clone(),
+        capacity,
+        allocatable,
     };
     let begun = async {
         let store = Store::open(root).context("cannot open the store")?;

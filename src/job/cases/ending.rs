@@ -220,9 +220,9 @@ fn a_pull_that_takes_too_long_fails_the_job_where_that_is_asked_for() {
     let rules =
         Rules { pull_deadline: Some(std::time::Duration::from_secs(300)), ..Rules::default() };
     let job = job(1, Some(1));
-    let plan = reconcile(&job, &[&waiting], &rules, at(299));
+    let plan = reconcile(&job, &[&waiting], &[], &rules, at(299));
     assert_eq!((conditions(&plan).len(), plan.wake_at), (0, Some(at(300))));
-    let plan = reconcile(&job, &[&waiting], &rules, at(300));
+    let plan = reconcile(&job, &[&waiting], &[], &rules, at(300));
     assert_eq!(conditions(&plan), ["FailureTarget ImagePullDeadlineExceeded"]);
     assert!(conditions(&look(&job, &[waiting], 1_000_000)).is_empty());
 }

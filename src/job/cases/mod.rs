@@ -20,7 +20,7 @@ use super::{Action, Plan, Rules, reconcile};
 
 fn look(job: &Job, pods: &[Pod], second: i64) -> Plan {
     let pods: Vec<&Pod> = pods.iter().collect();
-    reconcile(job, &pods, &Rules::default(), at(second))
+    reconcile(job, &pods, &[], &Rules::default(), at(second))
 }
 
 fn many(n: usize, make: impl Fn(&str) -> Pod) -> Vec<Pod> {
