@@ -99,10 +99,14 @@ fn a_file_that_is_not_there_is_named() {
 }
 
 #[test]
-fn a_network_that_is_not_built_yet_is_refused_by_name() {
-    let ran = kiln(&["run", "-f", JOB, "--network", "cni"]);
-    assert_eq!(ran.code, 2);
-    assert!(ran.stderr.contains("cni is not supported yet: use `host`"), "{}", ran.stderr);
+fn a_network_whose_plugins_are_not_there_is_refused_with_the_cure() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("root");
+    let none = ["--network=cni", "--cni-bin-dir=/nowhere", "--cni-conf-dir=/nowhere"];
+    let ran = kiln(&[&["run", "-f", JOB, "--root", text(&root)], &none[..]].concat());
+    assert_eq!(ran.code, 3);
+    let cure = "install containernetworking-plugins, or say where it is with --cni-bin-dir";
+    assert!(ran.stderr.contains(cure), "{}", ran.stderr);
 }
 
 #[test]

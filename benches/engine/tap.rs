@@ -38,7 +38,7 @@ impl Runtime for Tap {
         self.inner.pull(image, policy).await
     }
 
-    async fn create_sandbox(&self, pod: &Pod) -> Result<Option<String>, Error> {
+    async fn create_sandbox(&self, pod: &Pod) -> Result<Vec<String>, Error> {
         self.inner.create_sandbox(pod).await
     }
 

@@ -14,7 +14,7 @@ use crate::engine::Clock;
 use crate::monitor;
 use crate::runtime::containerd::Client;
 use crate::runtime::managed::Managed;
-use crate::runtime::{self, Containerd, Network};
+use crate::runtime::{self, Containerd};
 
 /// A runtime, and the containerd that was started for it.
 #[derive(Debug)]
@@ -38,6 +38,7 @@ pub(super) async fn connect(
     cancel: &CancellationToken,
 ) -> anyhow::Result<Connection> {
     let kiln = std::env::current_exe().context("cannot find kiln's own binary")?;
+    let network = settings.network().map_err(anyhow::Error::msg)?;
     let (client, managed) = match &settings.containerd {
         settings::Containerd::Socket(address) => (Client::new(address), None),
         settings::Containerd::Managed => {
@@ -59,10 +60,7 @@ pub(super) async fn connect(
         root: root.to_owned(),
         log_dir: log_dir.to_owned(),
         hosts_dir: settings.hosts_dir.clone(),
-        network: match settings.network {
-            settings::Network::None => Network::None,
-            settings::Network::Host => Network::Host,
-        },
+        network,
         seccomp_default: settings.seccomp_default,
         runtime: settings.runtime.clone(),
         runtime_binary: settings.runtime_binary.as_ref().map(|path| path.display().to_string()),

@@ -11,7 +11,7 @@ use clap::{ArgAction, Args};
 
 use super::room::{Reserved, of_host};
 use crate::api::quantity::Quantity;
-use crate::{engine, job, pod};
+use crate::{engine, job, pod, runtime};
 
 /// What is set alike wherever the engine runs.
 #[derive(Debug, Clone, Args)]
@@ -39,9 +39,19 @@ pub struct Settings {
     )]
     pub hosts_dir: PathBuf,
 
-    /// Network of the pods: `none` (loopback only) or `host`
-    #[arg(long, env = "KILN_NETWORK", value_name = "MODE", default_value = "none")]
-    pub network: Network,
+    /// Network of the pods: `cni` (plugins), `host`, or `none` (loopback only) [default: cni, or none
+    /// where there are no plugins]
+    #[arg(long, env = "KILN_NETWORK", value_name = "MODE")]
+    pub network: Option<Network>,
+
+    /// Directory of CNI plugins; may be given several times [default: $CNI_PATH, or /opt/cni/bin,
+    /// /usr/lib/cni and /usr/libexec/cni]
+    #[arg(long, env = "KILN_CNI_BIN_DIR", value_name = "DIR", value_delimiter = ':')]
+    pub cni_bin_dir: Vec<PathBuf>,
+
+    /// Directory of CNI networks, of which the first rules; without one, pods are on a bridge of kiln's own
+    #[arg(long, env = "KILN_CNI_CONF_DIR", value_name = "DIR", default_value = "/etc/cni/net.d")]
+    pub cni_conf_dir: PathBuf,
 
     /// Whether pods that say nothing of seccomp get the profile RuntimeDefault
     #[arg(
@@ -180,9 +190,39 @@ impl Settings {
             pull_backoff_first: self.pull_backoff,
             pull_backoff_max: self.pull_backoff_max,
             node_name,
+            host_ips: runtime::host_addresses(),
         };
         let (_, room) = of_host(self.max_pods, self.reserve);
         engine::Settings { room, ..engine::Settings::new(job, pod) }
+    }
+
+    /// The network of pods. The error says what is missing for the one that is asked for.
+    pub fn network(&self) -> Result<runtime::Network, String> {
+        let plugins = self.plugins();
+        match self.network {
+            Some(Network::None) => Ok(runtime::Network::None),
+            Some(Network::Host) => Ok(runtime::Network::Host),
+            Some(Network::Cni) => {
+                let missing = |why| format!("{why}; or choose --network host or --network none");
+                plugins.state().map_err(missing)?;
+                Ok(runtime::Network::Cni(plugins))
+            }
+            None => Ok(match plugins.state() {
+                Ok(_) => runtime::Network::Cni(plugins),
+                Err(_) => runtime::Network::None,
+            }),
+        }
+    }
+
+    /// Where CNI plugins are looked for.
+    pub fn plugins(&self) -> runtime::Plugins {
+        let mut dirs = self.cni_bin_dir.clone();
+        if dirs.is_empty()
+            && let Some(path) = std::env::var_os("CNI_PATH").filter(|path| !path.is_empty())
+        {
+            dirs = std::env::split_paths(&path).collect();
+        }
+        runtime::Plugins::new(dirs, self.cni_conf_dir.clone())
     }
 }
 
@@ -220,6 +260,7 @@ impl FromStr for Containerd {
 pub enum Network {
     None,
     Host,
+    Cni,
 }
 
 impl FromStr for Network {
@@ -229,10 +270,8 @@ impl FromStr for Network {
         match text {
             "none" => Ok(Self::None),
             "host" => Ok(Self::Host),
-            "cni" => Err("cni is not supported yet: use `host` for the network of this host, or \
-                          `none` for loopback only"
-                .to_owned()),
-            _ => Err("expected `none` or `host`".to_owned()),
+            "cni" => Ok(Self::Cni),
+            _ => Err("expected `cni`, `host` or `none`".to_owned()),
         }
     }
 }
@@ -301,8 +340,21 @@ mod tests {
     }
 
     #[test]
-    fn a_network_that_there_is_not_yet_is_refused_with_the_cure() {
-        assert_eq!("none".parse(), Ok(Network::None));
-        assert!("cni".parse::<Network>().unwrap_err().contains("use `host`"));
+    fn a_network_is_one_of_three_and_needs_its_plugins_where_it_is_asked_for() {
+        #[derive(Debug, clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            settings: Settings,
+        }
+        let network = |args: &[&str]| {
+            let none = ["kiln", "--cni-bin-dir=/nowhere", "--cni-conf-dir=/nowhere"];
+            let line = <Line as clap::Parser>::try_parse_from(none.iter().chain(args)).unwrap();
+            line.settings.network()
+        };
+        assert_eq!(network(&["--network=none"]), Ok(runtime::Network::None));
+        assert_eq!(network(&["--network=host"]), Ok(runtime::Network::Host));
+        assert!("bridge".parse::<Network>().unwrap_err().contains("expected `cni`"));
+        let why = network(&["--network=cni"]).unwrap_err();
+        assert!(why.contains("`bridge` is not in /nowhere") && why.contains("--network host"));
     }
 }

@@ -44,7 +44,7 @@ pub(super) enum Fact {
         image: String,
         result: Result<Pulled, PullError>,
     },
-    SandboxMade(Result<Option<String>, runtime::Error>),
+    SandboxMade(Result<Vec<String>, runtime::Error>),
     Started(Instance, Result<Container, StartError>),
     Exited(Instance, Exit),
     Signalled {
@@ -243,8 +243,8 @@ pub(super) fn learn(
     match fact {
         Fact::NotBegun => Ok(()),
         Fact::Pulled { image, result } => learn_image(observed, image, result, now),
-        Fact::SandboxMade(Ok(ip)) => {
-            observed.sandbox = Sandbox::Ready { ip };
+        Fact::SandboxMade(Ok(ips)) => {
+            observed.sandbox = Sandbox::Ready { ips };
             Ok(())
         }
         Fact::SandboxMade(Err(runtime::Error::Failed { attempt, message })) => {
@@ -253,6 +253,10 @@ pub(super) fn learn(
         }
         Fact::SandboxMade(Err(runtime::Error::Volume { message })) => {
             lack(observed, Lack::Volume, message, now);
+            Ok(())
+        }
+        Fact::SandboxMade(Err(error @ runtime::Error::PortsTaken)) => {
+            lack(observed, Lack::Ports, format!("0/1 nodes are available: {error}."), now);
             Ok(())
         }
         Fact::Started(instance, result) => learn_start(observed, pod, instance, result, now),

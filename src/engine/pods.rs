@@ -73,7 +73,8 @@ impl Worker {
         news: watch::Receiver<Option<Arc<Pod>>>,
         found: Found,
     ) -> Self {
-        let sandbox = if found.sandbox { Sandbox::Ready { ip: found.ip } } else { Sandbox::Absent };
+        let sandbox =
+            if found.sandbox { Sandbox::Ready { ips: found.ips } } else { Sandbox::Absent };
         let observed = Observed { sandbox, containers: found.containers, ..Observed::default() };
         Self {
             shared,

@@ -5,9 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container as Wanted, Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde_json::json;
 
 use super::{
-    Action, Cause, Container, Exit, Image, ImageError, ImageReason, Instance, Observed, Plan,
+    Action, Cause, Container, Exit, Image, ImageError, ImageReason, Instance, Lack, Observed, Plan,
     RefusedReason, Rules, Sandbox, Signal, State, reconcile,
 };
 use crate::api::deletion::mark_pod;
@@ -42,7 +43,7 @@ pub(super) fn instance(container: &str, attempt: u32) -> Instance {
 pub(super) fn ready() -> Observed {
     let image = Image::Present { id: "busybox@sha256:0".into(), note: None };
     Observed {
-        sandbox: Sandbox::Ready { ip: None },
+        sandbox: Sandbox::Ready { ips: Vec::new() },
         images: [("busybox:1".to_owned(), image)].into(),
         ..Observed::default()
     }
@@ -93,6 +94,36 @@ pub(super) fn reasons(plan: &Plan) -> Vec<String> {
 
 pub(super) fn does(plan: &Plan, action: &Action) -> bool {
     plan.actions.contains(action)
+}
+
+#[test]
+fn a_pod_waits_for_a_port_of_the_host_and_says_so_once() {
+    let mut observed = ready();
+    let message = "no free ports".to_owned();
+    observed.sandbox = Sandbox::Failed { lack: Lack::Ports, message, at: at(0), failures: 9 };
+    let mut pod = pod("Never", &["main"]);
+    let told = |plan: &Plan| {
+        let is_told =
+            |action: &Action| matches!(action, Action::Tell(n) if n.reason == "FailedScheduling");
+        plan.actions.iter().any(is_told)
+    };
+    let plan = look(&pod, &observed, 0);
+    assert_eq!((told(&plan), plan.wake_at), (true, Some(at(1))));
+    pod = after(&pod, &plan);
+    let plan = look(&pod, &observed, 1);
+    assert!(does(&plan, &Action::CreateSandbox) && !told(&plan), "{plan:?}");
+}
+
+#[test]
+fn a_pod_says_where_it_is_found() {
+    let mut observed = ready();
+    observed.sandbox = Sandbox::Ready { ips: vec!["10.0.0.9".to_owned(), "fd00::9".to_owned()] };
+    let rules = Rules { host_ips: vec!["192.0.2.7".to_owned()], ..Rules::default() };
+    let plan = reconcile(&pod("Never", &["main"]), &observed, &rules, at(0));
+    let status = serde_json::to_value(&plan.record.status).unwrap();
+    assert_eq!((&status["podIP"], &status["hostIP"]), (&json!("10.0.0.9"), &json!("192.0.2.7")));
+    assert_eq!(status["podIPs"], json!([{"ip": "10.0.0.9"}, {"ip": "fd00::9"}]));
+    assert_eq!(status["hostIPs"], json!([{"ip": "192.0.2.7"}]));
 }
 
 #[test]

@@ -88,8 +88,8 @@ pub enum Sandbox {
     #[default]
     Absent,
     Ready {
-        /// The pod's address; `None` without a network.
-        ip: Option<String>,
+        /// The pod's addresses; none without a network.
+        ips: Vec<String>,
     },
     /// It could not be made.
     Failed { lack: Lack, message: String, at: Timestamp, failures: u32 },
@@ -100,6 +100,8 @@ pub enum Sandbox {
 pub enum Lack {
     Sandbox,
     Volume,
+    /// Ports of the host.
+    Ports,
 }
 
 impl Lack {
@@ -108,6 +110,7 @@ impl Lack {
         match self {
             Self::Sandbox => "FailedCreatePodSandBox",
             Self::Volume => "FailedMount",
+            Self::Ports => "FailedScheduling",
         }
     }
 }
@@ -275,6 +278,8 @@ pub struct Rules {
     pub pull_backoff_max: Duration,
     /// The name of this host, for `spec.nodeName` and events.
     pub node_name: String,
+    /// The addresses of this host, for `status.hostIPs`.
+    pub host_ips: Vec<String>,
 }
 
 impl Default for Rules {
@@ -286,6 +291,7 @@ impl Default for Rules {
             pull_backoff_first: Duration::from_secs(10),
             pull_backoff_max: Duration::from_secs(300),
             node_name: "localhost".to_owned(),
+            host_ips: Vec::new(),
         }
     }
 }

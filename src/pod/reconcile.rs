@@ -16,13 +16,16 @@ use super::standing::{Member, Role, Standing, members, restart_count, tells_end_
 use super::status::{self, Shown, Statuses};
 use super::timer::{Alarm, backoff, later};
 use super::{
-    Action, Image, Ledger, Observed, Operation, Plan, Record, RefusedReason, Rules, Sandbox,
+    Action, Image, Lack, Ledger, Observed, Operation, Plan, Record, RefusedReason, Rules, Sandbox,
     Signal, State,
 };
 use crate::api::event::Note;
 use crate::api::extensions::decides;
 use crate::api::object::Object;
 use crate::api::pod::{Phase, active_deadline, is_terminal, phase, qos_class};
+
+/// How often to look whether a port of the host is free.
+const PORTS_RETRY: Duration = Duration::from_secs(1);
 
 const DEADLINE_REASON: &str = "DeadlineExceeded";
 const DEADLINE_MESSAGE: &str = "Pod was active on the node longer than the specified deadline";
@@ -102,7 +105,8 @@ impl Look<'_> {
         } else {
             found
         };
-        let status = status::assemble(&stored, statuses, phase, self.observed, self.now);
+        let mut status = status::assemble(&stored, statuses, phase, self.observed, self.now);
+        status::place(&mut status, &self.rules.host_ips);
         self.plan(status)
     }
 
@@ -259,6 +263,14 @@ impl Look<'_> {
         match &self.observed.sandbox {
             Sandbox::Ready { .. } => return true,
             Sandbox::Absent => {}
+            Sandbox::Failed { lack: Lack::Ports, at, .. } => {
+                // It is told already, and free as soon as the other pod is gone.
+                let due = later(*at, PORTS_RETRY);
+                if due > self.now {
+                    self.alarm.set(due);
+                    return false;
+                }
+            }
             Sandbox::Failed { lack, at, failures, message } => {
                 let first = self.rules.restart_backoff_first;
                 let delay = backoff(*failures, first, self.rules.restart_backoff_max);

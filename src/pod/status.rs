@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
     ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
-    ContainerStatus, Pod, PodCondition, PodIP, PodStatus,
+    ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus,
 };
 
 use super::check::is_ready;
@@ -211,11 +211,23 @@ pub(super) fn assemble(
     status.container_statuses = Some(plain(own));
     status.init_container_statuses = Some(plain(init)).filter(|init| !init.is_empty());
     status.conditions = Some(conditions);
-    if let Sandbox::Ready { ip: Some(ip) } = &observed.sandbox {
-        status.pod_ip = Some(ip.clone());
-        status.pod_ips = Some(vec![PodIP { ip: ip.clone() }]);
+    if let Sandbox::Ready { ips } = &observed.sandbox
+        && let Some(first) = ips.first()
+    {
+        status.pod_ip = Some(first.clone());
+        status.pod_ips = Some(ips.iter().map(|ip| PodIP { ip: ip.clone() }).collect());
     }
     status
+}
+
+/// Where the pod is. It stays there.
+pub(super) fn place(status: &mut PodStatus, host_ips: &[String]) {
+    if let Some(first) = host_ips.first()
+        && status.host_ip.is_none()
+    {
+        status.host_ip = Some(first.clone());
+        status.host_ips = Some(host_ips.iter().map(|ip| HostIP { ip: ip.clone() }).collect());
+    }
 }
 
 /// What a condition says: whether it is true, and why.

@@ -20,8 +20,9 @@ use super::containerd::Client;
 use super::image::{self, Images};
 use super::inventory;
 use super::layout::{Layout, container_id};
+use super::network::{Network, Networks};
 use super::pause::pause;
-use super::sandbox::{self, Network};
+use super::sandbox;
 use super::spec::Host;
 use super::start::wanted;
 use super::task::{Found as Standing, Shim, TERMINATION_LOG, Task};
@@ -72,6 +73,7 @@ pub(super) struct Shared {
     pub(super) images: Images,
     pub(super) accounts: AccountsOf,
     pub(super) cgroups: Cgroups,
+    pub(super) networks: Arc<Networks>,
     pub(super) host: Host,
     pub(super) now: Now,
     /// What must not be cut short, whoever asked for it: see [`Containerd::finish`].
@@ -98,12 +100,14 @@ impl Containerd {
             ..image::Settings::default()
         };
         let cgroups = Cgroups::of_host();
+        let layout = Layout::new(&settings.root, &settings.log_dir);
         let host = super::host::facts(&cgroups, settings.seccomp_default);
         Self {
             shared: Arc::new(Shared {
                 images: Images::new(client.clone(), images, Arc::clone(&now)),
                 accounts: AccountsOf::new(client.clone(), SNAPSHOTTER),
-                layout: Layout::new(&settings.root, &settings.log_dir),
+                networks: Arc::new(Networks::new(&layout, settings.network.clone())),
+                layout,
                 shim,
                 cgroups,
                 host,
@@ -131,7 +135,12 @@ impl Containerd {
             () = pause(FINISH_TIMEOUT) => tracing::warn!("containerd does not answer"),
         }
         self.shared.cgroups.remove_parent(&self.shared.layout.cgroup_parent());
-        inventory::pods_on_disk(&self.shared.layout).is_ok_and(|pods| pods.is_empty())
+        let is_clear =
+            inventory::pods_on_disk(&self.shared.layout).is_ok_and(|pods| pods.is_empty());
+        if is_clear && let Err(error) = Arc::clone(&self.shared.networks).remove().await {
+            tracing::warn!(%error, "the network is left behind");
+        }
+        is_clear
     }
 
     /// Carries something out that goes on to its end, also when whoever asked goes away.
@@ -159,13 +168,10 @@ impl Runtime for Containerd {
         self.shared.images.pull(image, policy).await
     }
 
-    async fn create_sandbox(&self, pod: &Pod) -> Result<Option<String>, Error> {
+    async fn create_sandbox(&self, pod: &Pod) -> Result<Vec<String>, Error> {
         let (shared, pod) = (Arc::clone(&self.shared), pod.clone());
-        let made = blocking("create the sandbox", move || {
-            sandbox::create(&shared.layout, &pod, shared.settings.network)?;
-            Ok(volumes::make(&shared.layout, &pod).map_err(|error| error.to_string()))
-        });
-        made.await?.map(|()| None).map_err(|message| Error::Volume { message })
+        let work = async move { shared.create_sandbox(&pod).await };
+        self.carry_out(work).await.unwrap_or_else(broken)
     }
 
     async fn start(&self, pod: &Pod, instance: &Instance) -> Result<Container, StartError> {
@@ -207,7 +213,7 @@ impl Runtime for Containerd {
             let ran = self.exec(pod, instance, command, timeout).await?;
             return Ok(check::of_program(ran, timeout));
         }
-        let own = !sandbox::is_on_host_network(pod, self.shared.settings.network);
+        let own = !self.shared.networks.is_on_host(pod);
         let net = own.then(|| namespaces::network(&self.shared.layout.namespaces(pod.uid())));
         Ok(check::over_network(net, handler.clone(), timeout).await)
     }
@@ -278,6 +284,31 @@ impl Shared {
         exit.message = last_words::read(&file, log.filter(|_| exit.code != 0));
     }
 
+    /// Namespaces, then at once what takes its time: the network and the volumes.
+    async fn create_sandbox(&self, pod: &Pod) -> Result<Vec<String>, Error> {
+        const ATTEMPT: &str = "create the sandbox";
+        let uid = pod.uid();
+        if !sandbox::stands(&self.layout, uid) {
+            // After a reboot of the host what is written down is no more.
+            self.networks.detach(uid).await?;
+        }
+        let on_host = self.networks.is_on_host(pod);
+        let (layout, own) = (self.layout.clone(), pod.clone());
+        blocking(ATTEMPT, move || sandbox::create(&layout, &own, on_host)).await?;
+        let (layout, own) = (self.layout.clone(), pod.clone());
+        let volumes = blocking(ATTEMPT, move || {
+            Ok(volumes::make(&layout, &own).map_err(|error| error.to_string()))
+        });
+        let (volumes, ips) = tokio::join!(volumes, self.networks.attach(pod));
+        let ips = ips?;
+        volumes?.map_err(|message| Error::Volume { message })?;
+        let (layout, own, addresses) = (self.layout.clone(), pod.clone(), ips.clone());
+        let write = move || sandbox::write_files(&layout, &own, &addresses, on_host);
+        blocking(ATTEMPT, write).await?;
+        self.networks.settle(uid)?;
+        Ok(ips)
+    }
+
     async fn signal(&self, pod: &Pod, instance: &Instance, signal: Signal) -> Result<(), Error> {
         let task = self.task(pod.uid(), instance);
         task.signal(inventory::signal_number(&self.client, &task.id, signal).await?).await
@@ -286,8 +317,10 @@ impl Shared {
     async fn observe(&self) -> Result<BTreeMap<String, Found>, Error> {
         let mut found: BTreeMap<String, Found> = BTreeMap::new();
         for uid in inventory::pods_on_disk(&self.layout)? {
-            let sandbox = sandbox::stands(&self.layout, &uid);
-            found.insert(uid, Found { sandbox, ..Found::default() });
+            let ips = self.networks.addresses(&uid);
+            let sandbox = ips.is_some() && sandbox::stands(&self.layout, &uid);
+            let ips = ips.unwrap_or_default();
+            found.insert(uid, Found { sandbox, ips, ..Found::default() });
         }
         let known = inventory::containers(&self.client, self.layout.root()).await?;
         for known in known {
@@ -315,6 +348,7 @@ impl Shared {
         for known in inventory::containers_of_pod(&self.client, self.layout.root(), uid).await? {
             self.task(&known.uid, &known.instance).destroy().await?;
         }
+        self.networks.detach(uid).await?;
         let (layout, cgroups, uid) = (self.layout.clone(), self.cgroups.clone(), uid.to_owned());
         blocking("remove the sandbox", move || {
             for shim in super::processes::shims(&format!("{uid}.")) {
@@ -337,6 +371,7 @@ impl Shared {
                 }
             }
         }
+        self.networks.sweep(live).await;
         failed.map_or(Ok(removed), Err)
     }
 }

@@ -162,11 +162,11 @@ impl Runtime for Fake {
         Ok(Pulled { id: format!("{image}@sha256:0"), transfer: None })
     }
 
-    async fn create_sandbox(&self, pod: &Pod) -> Result<Option<String>, Error> {
+    async fn create_sandbox(&self, pod: &Pod) -> Result<Vec<String>, Error> {
         let mut host = self.host();
         host.names.insert(pod.uid().to_owned(), pod.name().to_owned());
         host.pods.entry(pod.uid().to_owned()).or_default().sandbox = true;
-        Ok(None)
+        Ok(Vec::new())
     }
 
     async fn start(&self, pod: &Pod, instance: &Instance) -> Result<Container, StartError> {

@@ -80,8 +80,23 @@ impl Layout {
     /// The parent of all cgroups of this engine, below the mount points, as the OCI spec names it. No other
     /// engine makes its cgroups there, so that it can be removed when the last pod is gone.
     pub(super) fn cgroup_parent(&self) -> String {
+        format!("/kiln-{}", self.digest())
+    }
+
+    /// Stands for the root in names that are to be short.
+    fn digest(&self) -> String {
         let digest = Sha256::digest(self.root.as_os_str().as_encoded_bytes());
-        format!("/kiln-{}", hex::encode(&digest[..4]))
+        hex::encode(&digest[..4])
+    }
+
+    /// What is written down of the network that is the engine's own.
+    pub(super) fn network(&self) -> PathBuf {
+        self.root.join("network")
+    }
+
+    /// The name of that network's bridge, which no other engine has.
+    pub(super) fn bridge(&self) -> String {
+        format!("kiln-{}", self.digest())
     }
 
     /// The cgroup of a pod.

@@ -18,6 +18,8 @@ mod layout;
 pub mod logs;
 pub mod managed;
 mod namespaces;
+mod netlink;
+mod network;
 mod pause;
 mod processes;
 mod sandbox;
@@ -34,7 +36,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
 pub use self::adaptor::{Containerd, Now, Settings};
-pub use self::sandbox::Network;
+pub use self::network::{Network, Plugins, State, host_addresses};
 use crate::pod::{
     Container, Exit, Handler, ImageError, Instance, PullPolicy, RefusedReason, Signal,
 };
@@ -50,8 +52,8 @@ pub trait Runtime: Send + Sync + 'static {
     /// Makes sure that an image is there and unpacked. Pulls of the same image share one transfer.
     async fn pull(&self, image: &str, policy: PullPolicy) -> Result<Pulled, PullError>;
 
-    /// Makes what the pod's containers share. Answers the pod's address, if it has one.
-    async fn create_sandbox(&self, pod: &Pod) -> Result<Option<String>, Error>;
+    /// Makes what the pod's containers share. Answers the pod's addresses, if it has any.
+    async fn create_sandbox(&self, pod: &Pod) -> Result<Vec<String>, Error>;
 
     /// Creates and starts one instance; one that runs, or ran, is answered as it is.
     async fn start(&self, pod: &Pod, instance: &Instance) -> Result<Container, StartError>;
@@ -99,7 +101,7 @@ pub trait Runtime: Send + Sync + 'static {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Found {
     pub sandbox: bool,
-    pub ip: Option<String>,
+    pub ips: Vec<String>,
     pub containers: BTreeMap<Instance, Container>,
 }
 
@@ -193,6 +195,9 @@ pub enum Error {
     /// A volume cannot be had.
     #[error("{message}")]
     Volume { message: String },
+    /// Another pod has a port of the host that this one asks for.
+    #[error("1 node(s) didn't have free ports for the requested pod ports")]
+    PortsTaken,
     #[error("cannot {attempt}: {message}")]
     Failed { attempt: &'static str, message: String },
 }

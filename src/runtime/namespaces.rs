@@ -12,9 +12,10 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use rustix::mount::{UnmountFlags, mount_bind, unmount};
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType, recv, send, socket};
 use rustix::system::sethostname;
 use rustix::thread::{UnshareFlags, unshare_unsafe};
+
+use super::netlink;
 
 /// The magic number of the file system that a namespace's file is on.
 const NSFS_MAGIC: u64 = 0x6e73_6673;
@@ -92,7 +93,7 @@ fn make(dir: &Path, wanted: &Wanted) -> io::Result<()> {
         unshare_unsafe(flags)?;
     }
     if wanted.network {
-        raise_loopback()?;
+        netlink::raise_loopback()?;
         pin_own(dir, NETWORK)?;
     }
     if let Some(hostname) = &wanted.hostname {
@@ -108,38 +109,4 @@ fn pin_own(dir: &Path, kind: &str) -> io::Result<()> {
     File::create(&file)?;
     let own = format!("/proc/thread-self/ns/{kind}");
     mount_bind(own.as_str(), &file).map_err(io::Error::from)
-}
-
-/// Sets the loopback interface up in the network namespace of this thread, by rtnetlink.
-/// <https://man7.org/linux/man-pages/man7/rtnetlink.7.html>
-fn raise_loopback() -> io::Result<()> {
-    const RTM_NEWLINK: u16 = 16;
-    const REQUEST_AND_ACK: u16 = 1 | 4;
-    const LOOPBACK_INDEX: i32 = 1;
-    const IFF_UP: u32 = 1;
-    const LENGTH: usize = 32;
-
-    // nlmsghdr{length, type, flags, sequence, port}, ifinfomsg{family, pad, type, index, flags, change}.
-    let mut message = Vec::with_capacity(LENGTH);
-    message.extend(u32::try_from(LENGTH).expect("it is 32").to_ne_bytes());
-    message.extend(RTM_NEWLINK.to_ne_bytes());
-    message.extend(REQUEST_AND_ACK.to_ne_bytes());
-    message.extend([0; 8]);
-    message.extend([0; 4]);
-    message.extend(LOOPBACK_INDEX.to_ne_bytes());
-    message.extend(IFF_UP.to_ne_bytes());
-    message.extend(IFF_UP.to_ne_bytes());
-
-    // NETLINK_ROUTE is protocol 0, which is that of no choice.
-    let socket = socket(AddressFamily::NETLINK, SocketType::RAW, None)?;
-    send(&socket, &message, SendFlags::empty())?;
-    let mut answer = [0; 64];
-    let (length, _) = recv(&socket, &mut answer[..], RecvFlags::empty())?;
-    // The header of an NLMSG_ERROR is followed by 0, or by a negated errno.
-    let code = answer[..length].get(16..20).and_then(|bytes| bytes.try_into().ok());
-    match code.map(i32::from_ne_bytes) {
-        Some(0) => Ok(()),
-        Some(errno) => Err(io::Error::from_raw_os_error(errno.saturating_neg())),
-        None => Err(io::Error::other("the kernel's answer to rtnetlink is cut short")),
-    }
 }

@@ -20,34 +20,17 @@ use crate::api::object::Object;
 /// `/dev/shm` as containerd makes it.
 const SHM_OPTIONS: &std::ffi::CStr = c"mode=1777,size=65536k";
 
-/// The network of pods that do not ask for the host's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Network {
-    /// Its own, with a loopback interface.
-    None,
-    /// The host's.
-    Host,
-}
-
-/// Whether the pod is in the network of the host.
-pub(super) fn is_on_host_network(pod: &Pod, network: Network) -> bool {
-    let asked = pod.spec.as_ref().and_then(|spec| spec.host_network).unwrap_or(false);
-    asked || network == Network::Host
-}
-
-/// Makes the sandbox, unless it is there. Blocks.
-pub(super) fn create(layout: &Layout, pod: &Pod, network: Network) -> io::Result<()> {
+/// Makes directories and namespaces, unless they are there. Blocks.
+pub(super) fn create(layout: &Layout, pod: &Pod, on_host: bool) -> io::Result<()> {
     let uid = pod.uid();
-    let on_host = is_on_host_network(pod, network);
     fs::create_dir_all(layout.pod(uid))?;
-    write_files(layout, pod, on_host)?;
     make_shm(&layout.shm(uid))?;
     let hostname = (!on_host).then(|| spec::hostname(pod));
     let wanted = namespaces::Wanted { network: !on_host, hostname };
     namespaces::pin(&layout.namespaces(uid), &wanted)
 }
 
-/// Whether the sandbox of this pod stands.
+/// Whether the namespaces of this pod stand.
 pub(super) fn stands(layout: &Layout, uid: &str) -> bool {
     namespaces::is_pinned(&namespaces::ipc(&layout.namespaces(uid)))
 }
@@ -72,7 +55,13 @@ pub(super) fn remove(layout: &Layout, cgroups: &Cgroups, uid: &str) -> io::Resul
     fs::remove_dir_all(dir)
 }
 
-fn write_files(layout: &Layout, pod: &Pod, on_host: bool) -> io::Result<()> {
+/// Writes the files of `/etc`, for a pod with these addresses. Blocks. No container of the pod has them yet.
+pub(super) fn write_files(
+    layout: &Layout,
+    pod: &Pod,
+    ips: &[String],
+    on_host: bool,
+) -> io::Result<()> {
     let uid = pod.uid();
     let host = |file: &str| fs::read_to_string(Path::new("/etc").join(file));
     let hosts = if on_host { host("hosts").ok() } else { None };
@@ -83,14 +72,11 @@ fn write_files(layout: &Layout, pod: &Pod, on_host: bool) -> io::Result<()> {
         spec::hostname(pod)
     };
     for (file, text) in [
-        ("hosts", spec::hosts_file(pod, None, hosts.as_deref())),
+        ("hosts", spec::hosts_file(pod, ips.first().map(String::as_str), hosts.as_deref())),
         ("hostname", format!("{hostname}\n")),
         ("resolv.conf", spec::resolv_conf(pod, &resolv_conf)),
     ] {
         let path = layout.etc(uid, file);
-        if path.exists() {
-            continue; // a container may have changed it
-        }
         fs::create_dir_all(path.parent().unwrap_or(&path))?;
         fs::write(path, text)?;
     }

@@ -9,7 +9,7 @@ use super::adaptor::{Shared, blocking};
 use super::image::LocalImage;
 use super::inventory::Known;
 use super::task::{Blueprint, Failure, Found as Standing, TERMINATION_LOG, Task};
-use super::{StartError, namespaces, sandbox, spec, volumes};
+use super::{StartError, namespaces, network, spec, volumes};
 use crate::api::object::Object;
 use crate::monitor;
 use crate::pod::{Cause, Container, Exit, Instance, PullPolicy, RefusedReason, State};
@@ -31,6 +31,8 @@ impl Shared {
             return Ok(Container { id: task.id, image_id, state, signalled: None });
         }
         let image = self.image(pod, instance).await?;
+        let ips = self.networks.addresses(pod.uid()).unwrap_or_default();
+        let pod = &network::with_addresses(pod, &ips);
         let ran = match self.blueprint(pod, instance, &task, &image).await {
             Ok(blueprint) => task.run(blueprint, &*self.now).await,
             Err(failure) => Err(failure),
@@ -186,7 +188,7 @@ impl Shared {
     fn shared_paths(&self, pod: &Pod, instance: &Instance) -> spec::SandboxPaths {
         let (layout, uid) = (&self.layout, pod.uid());
         let dir = layout.namespaces(uid);
-        let own = !sandbox::is_on_host_network(pod, self.settings.network);
+        let own = !self.networks.is_on_host(pod);
         spec::SandboxPaths {
             net: own.then(|| namespaces::network(&dir)),
             ipc: namespaces::ipc(&dir),

@@ -76,7 +76,7 @@ impl Host {
         command.arg(verb).stdin(Stdio::null());
         command.env("KILN_CONTAINERD", "managed");
         command.env("KILN_HOSTS_DIR", self.path().join("hosts"));
-        command.env("KILN_ROOT", self.path().join("kiln"));
+        command.env("KILN_ROOT", self.path().join("kiln")).env("KILN_NETWORK", "none");
         command
     }
 

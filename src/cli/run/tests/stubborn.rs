@@ -47,7 +47,7 @@ impl Runtime for Stubborn {
         self.host.pull(image, policy).await
     }
 
-    async fn create_sandbox(&self, pod: &Pod) -> Result<Option<String>, Error> {
+    async fn create_sandbox(&self, pod: &Pod) -> Result<Vec<String>, Error> {
         self.host.create_sandbox(pod).await
     }
 
