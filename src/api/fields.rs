@@ -467,14 +467,13 @@ static ENV_SOURCE: Schema = Schema {
 
 static FIELD_REF: Schema = Schema { fields: &[take("apiVersion", Text), take("fieldPath", Text)] };
 
-/// A container port only informs; a host port would have to be opened.
 static PORT: Schema = Schema {
     fields: &[
         take("name", Text),
         take("containerPort", Int32),
         take("protocol", Text),
-        only("hostIP", Text, &[]),
-        only("hostPort", Int32, &["0"]),
+        take("hostIP", Text),
+        take("hostPort", Int32),
     ],
 };
 

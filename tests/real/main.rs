@@ -11,6 +11,7 @@ mod host;
 mod interrupts;
 mod jobs;
 mod leftovers;
+mod network;
 mod output;
 mod pods;
 mod refusals;

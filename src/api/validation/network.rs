@@ -1,11 +1,12 @@
-//! By which names a pod is known and knows others, and its part of the kernel.
+//! By which names a pod is known and knows others, its ports of the host, and its part of the kernel.
 //!
-//! Owns: the checks of DNS, host aliases and sysctls. Must not know: the rest of the pod.
+//! Owns: the checks of DNS, host aliases, host ports and sysctls. Must not know: the rest of the pod.
 //! <https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/>
 
 use core::net::IpAddr;
+use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{HostAlias, PodSpec, Sysctl};
+use k8s_openapi::api::core::v1::{Container, HostAlias, PodSpec, Sysctl};
 
 use super::{Found, Problem, names, quoted};
 use crate::api::path::Path;
@@ -38,6 +39,10 @@ impl Found {
         if let Some(name) = pod.subdomain.as_deref().filter(|name| !name.is_empty()) {
             self.spelling(&path.field("subdomain"), name, names::label(name));
         }
+        let on_host = pod.host_network == Some(true);
+        self.host_ports(&path.field("containers"), &pod.containers, on_host);
+        let init = pod.init_containers.as_deref().unwrap_or_default();
+        self.host_ports(&path.field("initContainers"), init, on_host);
         let sysctls =
             pod.security_context.as_ref().and_then(|security| security.sysctls.as_deref());
         let at = path.field("securityContext").field("sysctls");
@@ -84,6 +89,35 @@ impl Found {
         }
     }
 
+    /// <https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#ports>
+    fn host_ports(&mut self, path: &Path, containers: &[Container], on_host: bool) {
+        let mut taken = BTreeSet::new();
+        for (index, container) in containers.iter().enumerate() {
+            let path = path.index(index).field("ports");
+            for (index, port) in container.ports.iter().flatten().enumerate() {
+                let path = path.index(index);
+                let ip = port.host_ip.as_deref().unwrap_or_default();
+                if !ip.is_empty() && ip.parse::<IpAddr>().is_err() {
+                    self.invalid(&path.field("hostIP"), quoted(ip), IP);
+                }
+                let Some(number) = port.host_port.filter(|number| *number != 0) else { continue };
+                self.within(&path.field("hostPort"), Some(number.into()), 1, u16::MAX.into());
+                let protocol = port.protocol.as_deref().unwrap_or("TCP");
+                let value = format!("{protocol}/{ip}/{number}");
+                if !taken.insert(value.clone()) {
+                    self.add(&path.field("hostPort"), Problem::Duplicate { value });
+                }
+                if on_host && number != port.container_port {
+                    self.invalid(
+                        &path.field("containerPort"),
+                        port.container_port.to_string(),
+                        "must match `hostPort` when `hostNetwork` is true",
+                    );
+                }
+            }
+        }
+    }
+
     fn sysctls(&mut self, path: &Path, pod: &PodSpec, sysctls: &[Sysctl]) {
         for (index, sysctl) in sysctls.iter().enumerate() {
             let at = path.index(index).field("name");
@@ -111,7 +145,7 @@ impl Found {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::refused_pod;
+    use super::super::tests::{refused_container, refused_pod};
 
     #[test]
     fn names_and_addresses_are_refused_in_the_words_of_kubernetes() {
@@ -143,6 +177,23 @@ mod tests {
         ] {
             assert_eq!(refused_pod(fields), [format!("spec.template.spec.{expected}")]);
         }
+        let ports = |ports: &str| refused_container(&format!("ports: [{ports}]"));
+        for (ports, expected) in [
+            (ports("{containerPort: 1, hostPort: 65536}"), "[0].hostPort: Invalid value: 65536"),
+            (
+                ports("{containerPort: 1, hostIP: a, hostPort: 1}"),
+                "[0].hostIP: Invalid value: \"a\"",
+            ),
+            (
+                ports("{containerPort: 1, hostPort: 8}, {containerPort: 2, hostPort: 8}"),
+                "[1].hostPort: Duplicate value: \"TCP//8\"",
+            ),
+        ] {
+            let expected = format!("spec.template.spec.containers[0].ports{expected}");
+            assert!(ports.len() == 1 && ports[0].starts_with(&expected), "{ports:?}");
+        }
+        let udp = "{containerPort: 1, hostPort: 8}, {containerPort: 1, hostPort: 8, protocol: UDP}";
+        assert_eq!(ports(udp), [""; 0]);
         let well = "dnsPolicy: None, dnsConfig: {nameservers: ['::1']}, subdomain: a, hostAliases: \
                     [{ip: 1.2.3.4, hostnames: [a.b]}]";
         assert_eq!(refused_pod(well), [""; 0]);
