@@ -1,4 +1,4 @@
-//! Manifests: the door through which a user's bytes become Jobs.
+//! Manifests: the door through which a user's bytes become Jobs, and what these need.
 //!
 //! Owns: reading YAML and JSON strictly, and telling the user where something is wrong. Nothing that
 //! is written in a manifest is ignored: it is taken, refused, or the server's to set.
@@ -13,6 +13,8 @@ use serde_json::{Map, Value};
 
 use super::fields;
 use super::locate::Locate;
+use super::object::Kind;
+use super::octal::read_modes;
 use super::path::{Path, Segment};
 use super::validation::FieldError;
 
@@ -92,17 +94,35 @@ pub fn json(bytes: &[u8]) -> Result<Value, String> {
 /// # Errors
 /// What is wrong, and where.
 pub fn yaml(bytes: &[u8]) -> Result<Value, String> {
-    serde_yaml::from_slice::<Strict>(bytes).map(|s| s.0).map_err(|error| error.to_string())
+    serde_yaml::from_slice::<Strict>(bytes).map(of_yaml).map_err(|error| error.to_string())
 }
 
-/// The Jobs of a file, and where each of them stands in it.
+fn of_yaml(Strict(mut value): Strict) -> Value {
+    read_modes(&mut value);
+    value
+}
+
+/// The Jobs of a file and what they need, and where each of them stands in it.
 #[derive(Debug, Clone)]
 pub struct Manifest<'a> {
     file: File<'a>,
     jobs: Vec<Job>,
     /// Of each Job.
     places: Vec<Place>,
+    others: Vec<Other>,
+    /// Of each of the others.
+    other_places: Vec<Place>,
 }
+
+/// An object that Jobs may need, as it is written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Other {
+    pub kind: Kind,
+    pub value: Value,
+}
+
+/// The kinds that Jobs may need.
+const OTHERS: [Kind; 3] = [Kind::ConfigMap, Kind::Secret, Kind::ServiceAccount];
 
 impl<'a> Manifest<'a> {
     /// The same as [`read`], for whoever has more to say of the Jobs.
@@ -111,10 +131,12 @@ impl<'a> Manifest<'a> {
     /// All that is wrong in all documents; nothing of the file is taken then.
     pub fn read(source: &'a str, bytes: &'a [u8]) -> Result<Self, Vec<Refusal>> {
         let file = File { source, bytes, format: Format::of(bytes) };
-        let jobs = Self { file, jobs: Vec::new(), places: Vec::new() };
-        let mut reader = Reader { file, manifest: jobs, refusals: Vec::new() };
+        let (jobs, places) = (Vec::new(), Vec::new());
+        let manifest = Self { file, jobs, places, others: Vec::new(), other_places: Vec::new() };
+        let mut reader = Reader { file, manifest, refusals: Vec::new() };
         reader.read();
-        if reader.manifest.jobs.is_empty() && reader.refusals.is_empty() {
+        let is_empty = reader.manifest.jobs.is_empty() && reader.manifest.others.is_empty();
+        if is_empty && reader.refusals.is_empty() {
             let problem = "no objects in it; kiln runs batch/v1 Jobs".to_owned();
             reader.refusals.push(refusal(source, None, problem));
         }
@@ -125,10 +147,30 @@ impl<'a> Manifest<'a> {
         &self.jobs
     }
 
+    pub fn others(&self) -> &[Other] {
+        &self.others
+    }
+
     /// What is wrong with the Job of this number, counted from zero, and where: at the field, or
     /// where it should be.
     pub fn refuse(&self, job: usize, error: &FieldError) -> Refusal {
-        let place = &self.places[job];
+        self.refuse_at(&self.places[job], error)
+    }
+
+    /// The same for another object.
+    pub fn refuse_other(&self, other: usize, error: &FieldError) -> Refusal {
+        self.refuse_at(&self.other_places[other], error)
+    }
+
+    /// The same where only words tell which field of the object is meant.
+    pub fn refuse_in_words(&self, other: usize, problem: String) -> Refusal {
+        let place = &self.other_places[other];
+        let line = self.file.line_of(place.document, &place.within);
+        let (source, path) = (self.file.source.to_owned(), place.within.to_string());
+        Refusal { source, line, path, problem }
+    }
+
+    fn refuse_at(&self, place: &Place, error: &FieldError) -> Refusal {
         let mut path = place.full(&as_written(&error.path));
         let line = loop {
             let line = self.file.line_of(place.document, &path);
@@ -210,6 +252,16 @@ impl Reader<'_> {
                 &Path::of("apiVersion"),
                 format!("expected \"batch/v1\" for a Job, found {version:?}"),
             ),
+            (version, kind) if let Some(other) = other(kind) => {
+                let expected = other.api_version();
+                if version == expected {
+                    self.manifest.others.push(Other { kind: other, value });
+                    self.manifest.other_places.push(place);
+                } else {
+                    let text = format!("expected {expected:?} for a {kind}, found {version:?}");
+                    self.refuse(&place, &Path::of("apiVersion"), text);
+                }
+            }
             (_, kind) => {
                 let cure = cure(kind);
                 let problem = format!("{kind}: not supported; kiln runs batch/v1 Jobs: {cure}");
@@ -273,7 +325,7 @@ impl File<'_> {
                 for document in serde_yaml::Deserializer::from_slice(self.bytes) {
                     let read = Strict::deserialize(document);
                     let broken = read.is_err();
-                    documents.push(read.map(|s| s.0).map_err(|e| self.broken_yaml(&e)));
+                    documents.push(read.map(of_yaml).map_err(|e| self.broken_yaml(&e)));
                     // The parser cannot find its way after an error of syntax.
                     if broken {
                         break;
@@ -344,6 +396,10 @@ impl Place {
 
 fn refusal(source: &str, line: Option<usize>, problem: String) -> Refusal {
     Refusal { source: source.to_owned(), line, path: String::new(), problem }
+}
+
+fn other(kind: &str) -> Option<Kind> {
+    OTHERS.into_iter().find(|other| other.as_str() == kind)
 }
 
 fn cure(kind: &str) -> &'static str {
@@ -557,12 +613,28 @@ spec:
               put its metadata and spec under spec.template of a Job"]
         );
         assert!(refusals("kind: CronJob")[0].ends_with("put its spec.jobTemplate into a Job"));
-        assert!(refusals("kind: ConfigMap")[0].ends_with("take it out of the file"));
+        assert!(refusals("kind: Service")[0].ends_with("take it out of the file"));
+        assert_eq!(
+            refusals("apiVersion: v2\nkind: ConfigMap"),
+            ["job.yaml:1: apiVersion: expected \"v1\" for a ConfigMap, found \"v2\""]
+        );
         assert_eq!(
             refusals("apiVersion: batch/v1beta1\nkind: Job"),
             ["job.yaml:1: apiVersion: expected \"batch/v1\" for a Job, found \"batch/v1beta1\""]
         );
         assert!(refusals("just text")[0].contains("no kind"));
+    }
+
+    #[test]
+    fn what_a_job_needs_may_stand_beside_it() {
+        let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\n";
+        let text = format!("{map}---\n{JOB}---\n{}", map.replace("ConfigMap", "Secret"));
+        let manifest = Manifest::read("job.yaml", text.as_bytes()).expect("accepted");
+        let kinds: Vec<Kind> = manifest.others().iter().map(|other| other.kind).collect();
+        assert_eq!((manifest.jobs().len(), kinds), (1, vec![Kind::ConfigMap, Kind::Secret]));
+        let refusal = manifest.refuse_in_words(1, "so".to_owned());
+        assert_eq!(refusal.to_string(), "job.yaml:18: so");
+        assert!(Manifest::read("maps.yaml", map.as_bytes()).expect("accepted").jobs().is_empty());
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod locate;
 pub mod manifest;
 pub mod names;
 pub mod object;
+mod octal;
 pub mod patch;
 pub mod path;
 pub mod pod;

@@ -7,14 +7,17 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::Value;
 
-use super::objects::{self, Error, Seed};
+use super::kinds;
+use super::objects::{self, Error, Seed, wished};
 use crate::api::after::{Waits, circle};
 use crate::api::extensions::{AFTER, after};
-use crate::api::manifest::{Manifest, Refusal};
+use crate::api::manifest::{Manifest, Other, Refusal};
 use crate::api::object::{Key, Object};
 use crate::api::path::Path;
-use crate::api::validation::{FieldError, Problem};
+use crate::api::validation::{FieldError, Problem, object};
 
 /// A file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,19 +27,32 @@ pub struct Source {
     pub bytes: Vec<u8>,
 }
 
-/// Admits all Jobs of all files, in their order. Nothing is stored by it.
+/// What files amount to: Jobs, and the objects that these may need.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Admitted {
+    pub jobs: Vec<Job>,
+    pub others: Vec<(Key, Value)>,
+}
+
+/// Admits all Jobs of all files, in their order, and what else is in them. Nothing is stored by it.
 ///
 /// # Errors
 /// [`Error::Refused`] with all that is wrong in all files.
-pub fn admit(sources: &[Source], now: Timestamp) -> Result<Vec<Job>, Error> {
-    let (mut jobs, mut refusals) = (Vec::new(), Vec::new());
+pub fn admit(sources: &[Source], now: Timestamp) -> Result<Admitted, Error> {
+    let (mut all, mut refusals) = (Admitted::default(), Vec::new());
     let mut taken = BTreeSet::new();
     for source in sources {
         match Manifest::read(&source.name, &source.bytes) {
             Ok(manifest) => {
                 for index in 0..manifest.jobs().len() {
                     match admit_one(&manifest, index, &mut taken, now)? {
-                        Ok(job) => jobs.push(job),
+                        Ok(job) => all.jobs.push(job),
+                        Err(wrong) => refusals.extend(wrong),
+                    }
+                }
+                for index in 0..manifest.others().len() {
+                    match admit_other(&manifest, index, &mut taken, now)? {
+                        Ok(other) => all.others.push(other),
                         Err(wrong) => refusals.extend(wrong),
                     }
                 }
@@ -44,7 +60,16 @@ pub fn admit(sources: &[Source], now: Timestamp) -> Result<Vec<Job>, Error> {
             Err(wrong) => refusals.extend(wrong),
         }
     }
-    if refusals.is_empty() { Ok(jobs) } else { Err(Error::Refused { refusals }) }
+    if all.jobs.is_empty() && refusals.is_empty() {
+        let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+        refusals.push(Refusal {
+            source: names.join(", "),
+            line: None,
+            path: String::new(),
+            problem: "no Job in it; kiln runs batch/v1 Jobs".to_owned(),
+        });
+    }
+    if refusals.is_empty() { Ok(all) } else { Err(Error::Refused { refusals }) }
 }
 
 /// Whether Jobs that nobody adds to can all begin: what each waits for is among them, and none waits for
@@ -89,6 +114,49 @@ fn admit_one(
     Ok(Err(errors.iter().map(|error| manifest.refuse(index, error)).collect()))
 }
 
+fn admit_other(
+    manifest: &Manifest<'_>,
+    index: usize,
+    taken: &mut BTreeSet<Key>,
+    now: Timestamp,
+) -> Result<Result<(Key, Value), Vec<Refusal>>, Error> {
+    let Other { kind, value } = manifest.others()[index].clone();
+    let checked = kinds::check_new(kind, &value);
+    let wrong: Vec<String> = checked.mistyped.into_iter().chain(checked.unknown).collect();
+    if !wrong.is_empty() {
+        let wrong = wrong.into_iter().map(|problem| manifest.refuse_in_words(index, problem));
+        return Ok(Err(wrong.collect()));
+    }
+    let mut value = checked.kept;
+    let given: ObjectMeta = serde_json::from_value(value["metadata"].clone()).unwrap_or_default();
+    let mut meta = wished(given, &Seed::random()?, now);
+    meta.generation = None;
+    meta.namespace.get_or_insert_with(|| "default".to_owned());
+    let key = Key::new(
+        kind,
+        meta.namespace.clone().unwrap_or_default(),
+        meta.name.clone().unwrap_or_default(),
+    );
+    let mut errors = object::metadata(kind, &meta);
+    if !taken.insert(key.clone()) {
+        let problem = Problem::Duplicate { value: key.name.clone() };
+        errors.push(FieldError { path: Path::of("metadata.name"), problem });
+    }
+    value["metadata"] = serde_json::to_value(&meta).unwrap_or_default();
+    let mut refusals: Vec<Refusal> =
+        errors.iter().map(|error| manifest.refuse_other(index, error)).collect();
+    match kinds::create(kind, value) {
+        Ok(value) if refusals.is_empty() => return Ok(Ok((key, value))),
+        Ok(_) => {}
+        Err(causes) => {
+            let words = |cause: super::status::Cause| format!("{}: {}", cause.field, cause.message);
+            let more = causes.into_iter().map(words);
+            refusals.extend(more.map(|problem| manifest.refuse_in_words(index, problem)));
+        }
+    }
+    Ok(Err(refusals))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,8 +180,33 @@ spec:
             .iter()
             .map(|(name, text)| Source { name: (*name).to_owned(), bytes: (*text).into() })
             .collect();
-        let jobs = admit(&sources, Timestamp::UNIX_EPOCH).map_err(|error| error.to_string())?;
-        Ok(jobs.iter().map(|job| job.name().to_owned()).collect())
+        let all = admit(&sources, Timestamp::UNIX_EPOCH).map_err(|error| error.to_string())?;
+        let jobs = all.jobs.iter().map(|job| job.name().to_owned());
+        Ok(jobs.chain(all.others.iter().map(|(key, _)| key.to_string())).collect())
+    }
+
+    #[test]
+    fn what_jobs_need_comes_along_from_whichever_file() {
+        let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {a: hello}\n";
+        let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m, namespace: n}\n";
+        let names = admitted(&[("s", secret), ("job", &format!("{map}---\n{JOB}"))]).unwrap();
+        assert_eq!(names, ["one", "secrets/default/s", "configmaps/n/m"]);
+        let alone = admitted(&[("s.yaml", secret), ("m.yaml", map)]).unwrap_err();
+        assert_eq!(alone, "s.yaml, m.yaml: no Job in it; kiln runs batch/v1 Jobs");
+        let wrong = secret.replace("name: s", "name: S").replace("stringData", "stringdata");
+        let text = admitted(&[("job", JOB), ("s.yaml", &wrong)]).unwrap_err();
+        assert_eq!(text, "s.yaml:1: unknown field \"stringdata\"");
+        let wrong = secret.replace("name: s", "name: S").replace("{a:", "{'a b':");
+        let text = admitted(&[("job", JOB), ("s.yaml", &wrong)]).unwrap_err();
+        let expected = [
+            "s.yaml:3: metadata.name: Invalid value: \"S\": a lowercase RFC 1123 subdomain",
+            "s.yaml:1: data[a b]: Invalid value: \"a b\": a valid config key must consist",
+        ];
+        for (line, expected) in text.lines().zip(expected) {
+            assert!(line.starts_with(expected), "{line}");
+        }
+        let text = admitted(&[("job", JOB), ("a.yaml", map), ("b.yaml", map)]).unwrap_err();
+        assert_eq!(text, "b.yaml:3: metadata.name: Duplicate value: \"m\"");
     }
 
     #[test]
@@ -133,8 +226,8 @@ spec:
         };
         let begin = |text: &str| {
             let sources = [Source { name: "a".to_owned(), bytes: text.into() }];
-            let jobs = admit(&sources, Timestamp::UNIX_EPOCH).unwrap();
-            can_begin(&jobs).map_err(|error| error.to_string())
+            let all = admit(&sources, Timestamp::UNIX_EPOCH).unwrap();
+            can_begin(&all.jobs).map_err(|error| error.to_string())
         };
         assert_eq!(begin(&format!("{JOB}---\n{}", after("two", "one"))), Ok(()));
         assert_eq!(

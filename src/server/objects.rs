@@ -9,11 +9,12 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use rustix::rand::{GetRandomFlags, getrandom};
+use serde_json::Value;
 
 use crate::api::deletion::{FOREGROUND_FINALIZER, TRACKING_FINALIZER, mark_job, mark_pod};
 use crate::api::extensions::is_engines;
 use crate::api::manifest::Refusal;
-use crate::api::object::Object;
+use crate::api::object::{Key, Object};
 use crate::api::pod::{is_controlled_by, is_terminal};
 use crate::api::validation::{FieldError, summary, validate};
 use crate::api::{defaults, names};
@@ -101,7 +102,7 @@ pub fn admit(job: Job, seed: &Seed, now: Timestamp) -> Result<Job, Error> {
 }
 
 /// What a user may wish of metadata; the rest is the server's.
-fn wished(meta: ObjectMeta, seed: &Seed, now: Timestamp) -> ObjectMeta {
+pub(super) fn wished(meta: ObjectMeta, seed: &Seed, now: Timestamp) -> ObjectMeta {
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let generate_name = given(meta.generate_name);
     let generated = || generate_name.as_deref().map(|base| names::generated(base, seed.suffix));
@@ -161,6 +162,19 @@ pub async fn create_jobs(store: &Store, mut jobs: Vec<Job>) -> Result<Vec<Job>, 
         job.metadata.resource_version = Some(revision.to_string());
     }
     Ok(jobs)
+}
+
+/// Stores other objects that were admitted: all of them, or none.
+///
+/// # Errors
+/// The store's.
+pub async fn create_others(store: &Store, others: &[(Key, Value)]) -> Result<(), Error> {
+    let mut txn = store.txn();
+    for (key, value) in others {
+        txn.create_value(key, value);
+    }
+    let failed = |source| Error::Store { attempt: "store what the Jobs need", source };
+    txn.commit().await.map(drop).map_err(failed)
 }
 
 /// Asks for a Job to go.

@@ -28,7 +28,10 @@ use crate::cli::output::{Output, Target};
 use crate::engine::Engine;
 use crate::pod::{Instance, Signal};
 use crate::runtime::Pulls;
-use crate::server::objects::{self, Propagation, create_jobs, delete_job, kill_pods};
+use crate::server::manifests::Admitted;
+use crate::server::objects::{
+    self, Propagation, create_jobs, create_others, delete_job, kill_pods,
+};
 
 /// Runs the Jobs to their end, and removes them. Every message of `interrupts` is a wish to stop: the
 /// first deletes the Jobs, the second kills what runs, the third gives up.
@@ -38,7 +41,7 @@ use crate::server::objects::{self, Propagation, create_jobs, delete_job, kill_po
 pub async fn core(
     host: &Host,
     options: Options,
-    jobs: Vec<Job>,
+    admitted: Admitted,
     output: Output,
     interrupts: mpsc::Receiver<()>,
 ) -> anyhow::Result<Exit> {
@@ -48,8 +51,8 @@ pub async fn core(
         host.clock.clone(),
         host.settings.clone(),
     );
-    let mut course = Course::new(host, options, &jobs, output, interrupts);
-    let exit = course.run(&jobs).await;
+    let mut course = Course::new(host, options, &admitted.jobs, output, interrupts);
+    let exit = course.run(&admitted).await;
     course.end_view();
     if course.gave_up {
         return exit;
@@ -180,8 +183,14 @@ impl<'a> Course<'a> {
         }
     }
 
-    async fn run(&mut self, jobs: &[Job]) -> anyhow::Result<Exit> {
-        create_jobs(&self.host.store, jobs.to_vec()).await.context("cannot store the Jobs")?;
+    async fn run(&mut self, admitted: &Admitted) -> anyhow::Result<Exit> {
+        let Admitted { jobs, others } = admitted;
+        create_others(&self.host.store, others).await.context("cannot store the objects")?;
+        for (key, _) in others {
+            let lines = self.report.created_other(key);
+            self.say(lines);
+        }
+        create_jobs(&self.host.store, jobs.clone()).await.context("cannot store the Jobs")?;
         for job in jobs {
             let lines = self.report.created(job);
             self.say(lines);

@@ -24,7 +24,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::ValueEnum;
-use k8s_openapi::api::batch::v1::Job;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -41,7 +40,7 @@ use super::output::{Output, Printer};
 use super::settings::{Settings, duration};
 use crate::engine::Clock;
 use crate::runtime::{Containerd, Runtime};
-use crate::server::manifests;
+use crate::server::manifests::{self, Admitted};
 use crate::server::objects;
 use crate::store::Store;
 
@@ -209,11 +208,11 @@ fn cure(error: &anyhow::Error) -> &'static str {
     }
 }
 
-/// All Jobs of all files, or all that is wrong with them.
-fn admit(filenames: &[PathBuf], clock: &Clock) -> Result<Vec<Job>, Vec<String>> {
+/// All Jobs of all files and what they need, or all that is wrong with them.
+fn admit(filenames: &[PathBuf], clock: &Clock) -> Result<Admitted, Vec<String>> {
     let sources = sources::read(filenames)?;
     let admitted = manifests::admit(&sources, clock.now());
-    let admitted = admitted.and_then(|jobs| manifests::can_begin(&jobs).map(|()| jobs));
+    let admitted = admitted.and_then(|all| manifests::can_begin(&all.jobs).map(|()| all));
     admitted.map_err(|error| {
         if let objects::Error::Refused { refusals } = &error {
             return refusals.iter().map(ToString::to_string).collect();
@@ -225,7 +224,7 @@ fn admit(filenames: &[PathBuf], clock: &Clock) -> Result<Vec<Job>, Vec<String>> 
 async fn run_jobs(
     args: &Args,
     options: Options,
-    jobs: Vec<Job>,
+    jobs: Admitted,
     output: Output,
     clock: Clock,
 ) -> anyhow::Result<Exit> {

@@ -8,7 +8,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Event, Pod};
 
 use crate::api::job::{Finished, is_finished, true_condition};
-use crate::api::object::Object;
+use crate::api::object::{Key, Object};
 use crate::api::pod::{Phase, all_container_statuses, phase};
 use crate::runtime::Pulls;
 
@@ -61,6 +61,11 @@ impl Report {
 
     pub(super) fn created(&self, job: &Job) -> Vec<String> {
         self.lines(Detail::All, vec![format!("{} created", named(job))])
+    }
+
+    pub(super) fn created_other(&self, key: &Key) -> Vec<String> {
+        let kind = key.kind.as_str().to_lowercase();
+        self.lines(Detail::All, vec![format!("{kind}/{} created", key.name)])
     }
 
     pub(super) fn job(&mut self, job: &Job) -> Vec<String> {

@@ -19,7 +19,7 @@ use crate::cli::output::Captured;
 use crate::pod::Instance;
 use crate::runtime::fake::Fake;
 use crate::runtime::{Runtime, logs};
-use crate::server::manifests::Source;
+use crate::server::manifests::{Admitted, Source};
 use crate::{engine, job, pod};
 
 /// How long something may take in real time before a test says what it waits for.
@@ -164,14 +164,14 @@ async fn play_and_look<R: Runtime>(
 }
 
 /// With uids that are always the same, and so are the names of pods.
-fn admitted(manifest: &str, now: Timestamp) -> Vec<Job> {
+fn admitted(manifest: &str, now: Timestamp) -> Admitted {
     let source = Source { name: "job.yaml".to_owned(), bytes: manifest.as_bytes().to_vec() };
-    let jobs = manifests::admit(&[source], now).unwrap();
+    let Admitted { jobs, others } = manifests::admit(&[source], now).unwrap();
     let fixed = jobs.iter().enumerate().map(|(number, job)| {
         let text = serde_json::to_string(job).unwrap();
         serde_json::from_str(&text.replace(job.uid(), &format!("uid-{number}"))).unwrap()
     });
-    fixed.collect()
+    Admitted { jobs: fixed.collect(), others }
 }
 
 #[tokio::test]
