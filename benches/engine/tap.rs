@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
+use kiln::api::references::Referred;
 use kiln::pod::{Container, Exit, Handler, Instance, PullPolicy, Signal};
 use kiln::runtime::{
     Containerd, Error, Executed, Found, PullError, Pulled, Pulls, Runtime, StartError,
@@ -38,12 +39,21 @@ impl Runtime for Tap {
         self.inner.pull(image, policy).await
     }
 
-    async fn create_sandbox(&self, pod: &Pod) -> Result<Vec<String>, Error> {
-        self.inner.create_sandbox(pod).await
+    async fn create_sandbox(&self, pod: &Pod, referred: &Referred) -> Result<Vec<String>, Error> {
+        self.inner.create_sandbox(pod, referred).await
     }
 
-    async fn start(&self, pod: &Pod, instance: &Instance) -> Result<Container, StartError> {
-        self.inner.start(pod, instance).await
+    async fn update_volumes(&self, pod: &Pod, referred: &Referred) -> Result<(), Error> {
+        self.inner.update_volumes(pod, referred).await
+    }
+
+    async fn start(
+        &self,
+        pod: &Pod,
+        instance: &Instance,
+        referred: &Referred,
+    ) -> Result<Container, StartError> {
+        self.inner.start(pod, instance, referred).await
     }
 
     async fn wait(&self, pod: &Pod, instance: &Instance) -> Exit {

@@ -6,10 +6,15 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
-use k8s_openapi::api::core::v1::{Container, HTTPGetAction, Pod, PodSpec, Probe};
+use k8s_openapi::api::core::v1::{
+    Container, HTTPGetAction, ObjectFieldSelector, Pod, PodSpec, Probe, ResourceFieldSelector,
+    Volume,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::object::Object;
+use super::references::is_live;
 
 /// The labels that tie pods to their Job; the last two are what they were called before.
 /// <https://kubernetes.io/docs/reference/labels-annotations-taints/#batchkubernetesio-controller-uid>
@@ -87,13 +92,41 @@ fn fill_pod(pod: &mut PodSpec) {
     pod.scheduler_name.get_or_insert_with(|| "default-scheduler".to_owned());
     pod.security_context.get_or_insert_default();
     pod.termination_grace_period_seconds.get_or_insert(30);
-    for volume in pod.volumes.iter_mut().flatten() {
-        if volume.host_path.is_none() {
-            volume.empty_dir.get_or_insert_default();
-        }
-    }
+    pod.volumes.iter_mut().flatten().for_each(fill_volume);
     let init = pod.init_containers.iter_mut().flatten();
     init.chain(&mut pod.containers).for_each(fill_container);
+}
+
+/// What readers may do with the files of a volume, and its owner besides.
+const FILE_MODE: i32 = 0o644;
+
+/// A volume that says nothing of itself is an empty directory.
+fn fill_volume(volume: &mut Volume) {
+    if volume.host_path.is_none() && !is_live(volume) {
+        volume.empty_dir.get_or_insert_default();
+    }
+    let mode = |mode: &mut Option<i32>| *mode = mode.or(Some(FILE_MODE));
+    volume.config_map.iter_mut().for_each(|source| mode(&mut source.default_mode));
+    volume.secret.iter_mut().for_each(|source| mode(&mut source.default_mode));
+    volume.projected.iter_mut().for_each(|source| mode(&mut source.default_mode));
+    volume.downward_api.iter_mut().for_each(|source| mode(&mut source.default_mode));
+    let own = volume.downward_api.iter_mut().flat_map(|source| source.items.iter_mut().flatten());
+    let projected =
+        volume.projected.iter_mut().flat_map(|source| source.sources.iter_mut().flatten());
+    let projected = projected.filter_map(|source| source.downward_api.as_mut());
+    let all = own.chain(projected.flat_map(|source| source.items.iter_mut().flatten()));
+    for file in all {
+        file.field_ref.iter_mut().for_each(fill_field_ref);
+        file.resource_field_ref.iter_mut().for_each(fill_resource_ref);
+    }
+}
+
+fn fill_field_ref(field: &mut ObjectFieldSelector) {
+    field.api_version.get_or_insert_with(|| "v1".to_owned());
+}
+
+fn fill_resource_ref(resource: &mut ResourceFieldSelector) {
+    resource.divisor.get_or_insert_with(|| Quantity("0".to_owned()));
 }
 
 fn fill_container(container: &mut Container) {
@@ -104,9 +137,8 @@ fn fill_container(container: &mut Container) {
     container.termination_message_policy.get_or_insert_with(|| "File".to_owned());
     container.resources.get_or_insert_default();
     for source in container.env.iter_mut().flatten().filter_map(|env| env.value_from.as_mut()) {
-        if let Some(field) = &mut source.field_ref {
-            field.api_version.get_or_insert_with(|| "v1".to_owned());
-        }
+        source.field_ref.iter_mut().for_each(fill_field_ref);
+        source.resource_field_ref.iter_mut().for_each(fill_resource_ref);
     }
     let probes = [
         &mut container.startup_probe,

@@ -311,6 +311,7 @@ static INIT_CONTAINER: Schema = Schema { fields: &INIT_CONTAINER_FIELDS };
 static INIT_CONTAINER_FIELDS: [Field; 25] = container(Rule::Only(Text, &["Always"]));
 
 const ENVS: &Type = &Object(&ENV);
+const ENV_SOURCES: &Type = &Object(&ENV_FROM);
 const PORTS: &Type = &Object(&PORT);
 const VOLUME_MOUNTS: &Type = &Object(&VOLUME_MOUNT);
 
@@ -324,7 +325,7 @@ const fn container(restart_policy: Rule) -> [Field; 25] {
         take("args", List(&Text)),
         take("workingDir", Text),
         take("env", List(ENVS)),
-        not_yet("envFrom"),
+        take("envFrom", List(ENV_SOURCES)),
         take("ports", List(PORTS)),
         take("resources", Object(&REQUIREMENTS)),
         not_yet("resizePolicy"),
@@ -355,9 +356,9 @@ static VOLUME: Schema = Schema {
         not_yet("azureFile"),
         not_yet("cephfs"),
         not_yet("cinder"),
-        not_yet("configMap"),
+        take("configMap", Object(&CONFIG_MAP_VOLUME)),
         not_yet("csi"),
-        not_yet("downwardAPI"),
+        take("downwardAPI", Object(&DOWNWARD_VOLUME)),
         not_yet("ephemeral"),
         not_yet("fc"),
         not_yet("flexVolume"),
@@ -371,11 +372,11 @@ static VOLUME: Schema = Schema {
         not_yet("persistentVolumeClaim"),
         not_yet("photonPersistentDisk"),
         not_yet("portworxVolume"),
-        not_yet("projected"),
+        take("projected", Object(&PROJECTED)),
         not_yet("quobyte"),
         not_yet("rbd"),
         not_yet("scaleIO"),
-        not_yet("secret"),
+        take("secret", Object(&SECRET_VOLUME)),
         not_yet("storageos"),
         not_yet("vsphereVolume"),
     ],
@@ -385,6 +386,78 @@ static EMPTY_DIR: Schema = Schema {
     fields: &[only("medium", Text, &["Memory"]), take("sizeLimit", Quantity), not_yet("mode")],
 };
 
+static CONFIG_MAP_VOLUME: Schema = Schema {
+    fields: &[
+        take("name", Text),
+        take("items", List(&Object(&KEY_TO_PATH))),
+        take("defaultMode", Int32),
+        take("optional", Bool),
+        not_yet("defaultUser"),
+    ],
+};
+
+static SECRET_VOLUME: Schema = Schema {
+    fields: &[
+        take("secretName", Text),
+        take("items", List(&Object(&KEY_TO_PATH))),
+        take("defaultMode", Int32),
+        take("optional", Bool),
+        not_yet("defaultUser"),
+    ],
+};
+
+static KEY_TO_PATH: Schema = Schema {
+    fields: &[take("key", Text), take("path", Text), take("mode", Int32), not_yet("user")],
+};
+
+static DOWNWARD_VOLUME: Schema = Schema {
+    fields: &[
+        take("items", List(&Object(&DOWNWARD_FILE))),
+        take("defaultMode", Int32),
+        not_yet("defaultUser"),
+    ],
+};
+
+static DOWNWARD_FILE: Schema = Schema {
+    fields: &[
+        take("path", Text),
+        take("fieldRef", Object(&FIELD_REF)),
+        take("resourceFieldRef", Object(&RESOURCE_FIELD_REF)),
+        take("mode", Int32),
+        not_yet("user"),
+    ],
+};
+
+static PROJECTED: Schema = Schema {
+    fields: &[
+        take("sources", List(&Object(&PROJECTION))),
+        take("defaultMode", Int32),
+        not_yet("defaultUser"),
+    ],
+};
+
+static PROJECTION: Schema = Schema {
+    fields: &[
+        take("configMap", Object(&OBJECT_PROJECTION)),
+        take("secret", Object(&OBJECT_PROJECTION)),
+        take("downwardAPI", Object(&DOWNWARD_PROJECTION)),
+        not_yet("serviceAccountToken"),
+        not_yet("clusterTrustBundle"),
+        not_yet("podCertificate"),
+    ],
+};
+
+static OBJECT_PROJECTION: Schema = Schema {
+    fields: &[
+        take("name", Text),
+        take("items", List(&Object(&KEY_TO_PATH))),
+        take("optional", Bool),
+    ],
+};
+
+static DOWNWARD_PROJECTION: Schema =
+    Schema { fields: &[take("items", List(&Object(&DOWNWARD_FILE)))] };
+
 static HOST_PATH: Schema = Schema { fields: &[take("path", Text), take("type", Text)] };
 
 static VOLUME_MOUNT: Schema = Schema {
@@ -393,7 +466,7 @@ static VOLUME_MOUNT: Schema = Schema {
         take("mountPath", Text),
         take("readOnly", Bool),
         take("subPath", Text),
-        only("subPathExpr", Text, &[]),
+        take("subPathExpr", Text),
         take("mountPropagation", Text),
         only("recursiveReadOnly", Text, &["Disabled"]),
         not_yet("bindMountOptions"),
@@ -458,14 +531,31 @@ static ENV: Schema = Schema {
 static ENV_SOURCE: Schema = Schema {
     fields: &[
         take("fieldRef", Object(&FIELD_REF)),
-        not_yet("resourceFieldRef"),
-        not_yet("configMapKeyRef"),
-        not_yet("secretKeyRef"),
+        take("resourceFieldRef", Object(&RESOURCE_FIELD_REF)),
+        take("configMapKeyRef", Object(&KEY_REF)),
+        take("secretKeyRef", Object(&KEY_REF)),
         not_yet("fileKeyRef"),
     ],
 };
 
 static FIELD_REF: Schema = Schema { fields: &[take("apiVersion", Text), take("fieldPath", Text)] };
+
+static RESOURCE_FIELD_REF: Schema = Schema {
+    fields: &[take("containerName", Text), take("resource", Text), take("divisor", Quantity)],
+};
+
+static KEY_REF: Schema =
+    Schema { fields: &[take("name", Text), take("key", Text), take("optional", Bool)] };
+
+static ENV_FROM: Schema = Schema {
+    fields: &[
+        take("prefix", Text),
+        take("configMapRef", Object(&OBJECT_REF)),
+        take("secretRef", Object(&OBJECT_REF)),
+    ],
+};
+
+static OBJECT_REF: Schema = Schema { fields: &[take("name", Text), take("optional", Bool)] };
 
 static PORT: Schema = Schema {
     fields: &[
@@ -525,10 +615,9 @@ mod tests {
             let spec = json!({"spec": {"template": {"spec": {(field): value}}}});
             assert_eq!(refused(spec), [expected]);
         }
-        for (field, value) in [
-            ("envFrom", json!([{"configMapRef": {"name": "a"}}])),
-            ("restartPolicy", json!("Always")),
-        ] {
+        for (field, value) in
+            [("resizePolicy", json!([{"resourceName": "cpu"}])), ("restartPolicy", json!("Always"))]
+        {
             let expected = format!("spec.template.spec.containers[0].{field}: not supported yet");
             let spec = json!({"spec": {"template": {"spec": {"containers": [{(field): value}]}}}});
             assert_eq!(refused(spec), [expected]);

@@ -26,6 +26,7 @@ pub mod patch;
 pub mod path;
 pub mod pod;
 pub mod quantity;
+pub mod references;
 pub mod schedule;
 mod schema;
 pub mod selector;

@@ -51,6 +51,16 @@ impl Quantity {
         Ok(Self { nanos: if negative { -magnitude } else { magnitude } })
     }
 
+    /// So many whole units.
+    pub fn of(units: u64) -> Self {
+        Self { nanos: (i128::from(units) * NANO).min(CAP) }
+    }
+
+    /// How often a unit that is more than nothing fits in, rounded up.
+    pub fn multiples_of(self, unit: Self) -> i64 {
+        self.in_units_of(unit.nanos.max(1))
+    }
+
     /// Thousandths, rounded up.
     pub fn millis(self) -> i64 {
         self.in_units_of(NANO / 1000)

@@ -10,11 +10,13 @@
 mod admission;
 mod cache;
 pub mod clock;
+mod commit;
 mod crons;
 mod events;
 mod follow;
 mod gc;
 mod jobs;
+mod objects;
 mod operations;
 mod pods;
 mod queue;
@@ -35,6 +37,9 @@ use crate::{job, pod};
 
 use self::cache::Cache;
 pub use self::clock::Clock;
+
+/// How long to wait before the store or the runtime is asked again after it failed.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// What an operator may change.
 #[derive(Debug, Clone)]
@@ -92,6 +97,7 @@ struct Shared {
     clock: Clock,
     settings: Settings,
     cache: Cache,
+    changes: objects::Changes,
     events: events::Memory,
     starts: Semaphore,
     removals: Semaphore,
@@ -133,12 +139,14 @@ impl Engine {
             clock,
             settings,
             cache: Cache::new(),
+            changes: objects::Changes::new(),
             events: events::Memory::default(),
             births: RwLock::default(),
         });
         let (mut control, mut pods, mut watches) =
             (Part::default(), Part::default(), Part::default());
         watches.run(|stop| follow::run(Arc::clone(&shared), stop));
+        watches.run(|stop| objects::run(Arc::clone(&shared), stop));
         pods.run(|stop| workers::run(Arc::clone(&shared), stop));
         control.run(|stop| jobs::run(Arc::clone(&shared), stop));
         control.run(|stop| crons::run(Arc::clone(&shared), stop));

@@ -11,14 +11,15 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::{Instrument, debug_span};
 
-use super::Shared;
 use super::clock::later;
+use super::{Shared, objects};
 use crate::api::event::Note;
 use crate::pod::{
     Action, Check, Checked, Container, Exit, Handler, Image, Instance, Lack, Observed, Operation,
     Sandbox, Signal, State,
 };
 use crate::runtime::{self, PullError, Pulled, StartError};
+use crate::store;
 
 /// How long an operation that failed for a reason of the moment waits; doubles with each failure.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
@@ -45,6 +46,7 @@ pub(super) enum Fact {
         result: Result<Pulled, PullError>,
     },
     SandboxMade(Result<Vec<String>, runtime::Error>),
+    VolumesUpdated(Result<(), runtime::Error>),
     Started(Instance, Result<Container, StartError>),
     Exited(Instance, Exit),
     Signalled {
@@ -111,6 +113,7 @@ fn trouble(pod: &Pod, operation: &Operation, why: String) -> Note {
             Note::warning("Failed", format!("Failed to pull image \"{image}\": {why}"))
         }
         Operation::CreateSandbox => Note::warning("FailedCreatePodSandBox", why),
+        Operation::UpdateVolumes => Note::warning("FailedMount", why),
         Operation::Start(instance) => {
             about(instance, Note::warning("Failed", format!("Error: {why}")))
         }
@@ -132,6 +135,7 @@ pub(super) fn operation(action: &Action) -> Option<Operation> {
     match action {
         Action::Pull { image, .. } => Some(Operation::Pull(image.clone())),
         Action::CreateSandbox => Some(Operation::CreateSandbox),
+        Action::UpdateVolumes => Some(Operation::UpdateVolumes),
         Action::Start(instance) => Some(Operation::Start(instance.clone())),
         Action::Signal { instance, signal } => Some(Operation::Signal(instance.clone(), *signal)),
         Action::Check { instance, check } => Some(Operation::Check(instance.clone(), *check)),
@@ -147,6 +151,7 @@ pub(super) fn may_precede_the_record(action: &Action) -> bool {
     match action {
         Action::Pull { .. }
         | Action::CreateSandbox
+        | Action::UpdateVolumes
         | Action::Signal { .. }
         | Action::Check { .. } => true,
         Action::Start(instance) => instance.attempt == 0,
@@ -166,11 +171,25 @@ pub(super) async fn perform(shared: Arc<Shared>, pod: Arc<Pod>, action: Action) 
             }
             Action::CreateSandbox => {
                 let Some(_turn) = turn(&shared.starts).await else { return Fact::NotBegun };
-                Fact::SandboxMade(runtime.create_sandbox(&pod).await)
+                let made = match objects::read(&shared.store, &pod).await {
+                    Ok(referred) => runtime.create_sandbox(&pod, &referred).await,
+                    Err(error) => Err(unread(&error)),
+                };
+                Fact::SandboxMade(made)
+            }
+            Action::UpdateVolumes => {
+                let updated = match objects::read(&shared.store, &pod).await {
+                    Ok(referred) => runtime.update_volumes(&pod, &referred).await,
+                    Err(error) => Err(unread(&error)),
+                };
+                Fact::VolumesUpdated(updated)
             }
             Action::Start(instance) => {
                 let Some(_turn) = turn(&shared.starts).await else { return Fact::NotBegun };
-                let result = runtime.start(&pod, &instance).await;
+                let result = match objects::read(&shared.store, &pod).await {
+                    Ok(referred) => runtime.start(&pod, &instance, &referred).await,
+                    Err(error) => Err(StartError::Retry { message: unread(&error).to_string() }),
+                };
                 Fact::Started(instance, result)
             }
             Action::Signal { instance, signal } => {
@@ -196,6 +215,10 @@ pub(super) async fn perform(shared: Arc<Shared>, pod: Arc<Pod>, action: Action) 
     }
     .instrument(span)
     .await
+}
+
+fn unread(error: &store::Error) -> runtime::Error {
+    runtime::Error::Failed { attempt: "read what the pod needs", message: error.to_string() }
 }
 
 /// Asks a container that runs.
@@ -258,6 +281,10 @@ pub(super) fn learn(
         Fact::SandboxMade(Err(error @ runtime::Error::PortsTaken)) => {
             lack(observed, Lack::Ports, format!("0/1 nodes are available: {error}."), now);
             Ok(())
+        }
+        Fact::VolumesUpdated(result) => {
+            observed.needs.are_stale |= result.is_err();
+            result.map_err(|error| error.to_string())
         }
         Fact::Started(instance, result) => learn_start(observed, pod, instance, result, now),
         Fact::Exited(instance, exit) => {

@@ -8,41 +8,40 @@
 //! may precede it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info_span, warn};
 
-use super::Shared;
 use super::cache::revision;
 use super::clock::later;
-use super::events::Teller;
+use super::commit::{Commit, as_stored, commit, stored};
+use super::objects::Interest;
 use super::operations::{self, Fact, Retry, Task, Troubles};
+use super::{RETRY, Shared};
 use crate::api::event::Note;
 use crate::api::object::Object;
 use crate::api::pod::is_terminal;
+use crate::api::references::has_live_volumes;
 use crate::pod::{self, Action, Instance, Observed, Operation, Record, Sandbox, State};
 use crate::runtime::Found;
 use crate::store;
 
-/// How long to wait before the runtime or the store is asked again after it failed.
-const RETRY: Duration = Duration::from_secs(1);
 /// How long a stopping engine waits for the operations that go on.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
-
-type Commit = Pin<Box<dyn Future<Output = Result<Option<Pod>, store::Error>> + Send>>;
 
 pub(super) struct Worker {
     shared: Arc<Shared>,
     /// As it is stored, as far as is known.
     pod: Arc<Pod>,
     news: watch::Receiver<Option<Arc<Pod>>>,
+    /// What the pod needs of other objects.
+    interest: Option<Interest>,
     observed: Observed,
     tasks: JoinSet<Fact>,
     running: HashMap<Id, (Task, AbortHandle)>,
@@ -75,8 +74,12 @@ impl Worker {
     ) -> Self {
         let sandbox =
             if found.sandbox { Sandbox::Ready { ips: found.ips } } else { Sandbox::Absent };
-        let observed = Observed { sandbox, containers: found.containers, ..Observed::default() };
+        let mut observed =
+            Observed { sandbox, containers: found.containers, ..Observed::default() };
+        // Nobody knows what changed while no engine ran.
+        observed.needs.are_stale = has_live_volumes(&pod);
         Self {
+            interest: shared.changes.interest(&pod),
             shared,
             pod,
             news,
@@ -124,6 +127,7 @@ impl Worker {
                         }
                     }
                 }
+                () = changed(&mut self.interest) => self.needs_changed(),
                 () = clock.sleep_until(wake_at) => {}
             }
         }
@@ -242,8 +246,19 @@ impl Worker {
 
     fn refresh(&mut self, pod: Arc<Pod>) {
         if revision(&*pod) > revision(&*self.pod) {
+            let (old, new) = (&self.pod.metadata, &pod.metadata);
+            let same = old.labels == new.labels && old.annotations == new.annotations;
             self.pod = pod;
+            if !same {
+                self.needs_changed();
+            }
         }
+    }
+
+    /// What the pod's containers and volumes are made from is not as it was.
+    fn needs_changed(&mut self) {
+        self.observed.needs.changed_at = Some(self.shared.clock.now());
+        self.observed.needs.are_stale = has_live_volumes(&self.pod);
     }
 
     /// Begins an action, unless it has to wait. Answers until when, if that is known.
@@ -259,6 +274,10 @@ impl Worker {
         }
         if let Some(retry) = self.retries.get(&operation).filter(|retry| now < retry.at) {
             return Some(retry.at);
+        }
+        if operation == Operation::UpdateVolumes {
+            // What changes from now on is not looked at.
+            self.observed.needs.are_stale = false;
         }
         let work = operations::perform(Arc::clone(&self.shared), Arc::clone(&self.pod), action);
         self.observed.in_flight.insert(operation.clone());
@@ -386,44 +405,12 @@ impl Worker {
     }
 }
 
-/// The end of the commit that goes on, if one does.
-async fn stored(commit: &mut Option<Commit>) -> Result<Option<Pod>, store::Error> {
-    match commit {
-        Some(commit) => commit.await,
+/// The next change of what the pod needs, if it needs anything.
+async fn changed(interest: &mut Option<Interest>) {
+    match interest {
+        Some(interest) => interest.changed().await,
         None => std::future::pending().await,
     }
-}
-
-/// Stores the pod, where it changes, and what is to be told of it, in one transaction.
-async fn commit(
-    shared: Arc<Shared>,
-    next: Option<Pod>,
-    pod: Arc<Pod>,
-    notes: Vec<Note>,
-) -> Result<Option<Pod>, store::Error> {
-    let host = shared.settings.pod.node_name.as_str();
-    let teller = Teller { component: "kubelet", host: Some(host) };
-    let now = shared.clock.now();
-    let events = shared.events.events(&shared.store, (&*pod, teller), &notes, now).await;
-    let mut txn = shared.store.txn();
-    if let Some(next) = &next {
-        txn.update(next);
-    }
-    for event in &events {
-        txn.put(event);
-    }
-    let stored = txn.commit().await?;
-    Ok(next.map(|mut next| {
-        next.metadata.resource_version = Some(stored.first().to_string());
-        next
-    }))
-}
-
-/// The status as it comes back from the store, where times are whole seconds: two statuses that are
-/// stored alike are equal.
-fn as_stored(status: PodStatus) -> PodStatus {
-    let json = serde_json::to_value(&status);
-    json.and_then(serde_json::from_value).unwrap_or(status)
 }
 
 fn earliest(wake_at: &mut Option<Timestamp>, other: Option<Timestamp>) {

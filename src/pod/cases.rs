@@ -8,10 +8,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
 
 use super::{
-    Action, Cause, Container, Exit, Image, ImageError, ImageReason, Instance, Lack, Observed, Plan,
-    RefusedReason, Rules, Sandbox, Signal, State, reconcile,
+    Action, Cause, Container, Exit, Image, ImageError, ImageReason, Instance, Lack, Observed,
+    Operation, Plan, RefusedReason, Rules, Sandbox, Signal, State, reconcile,
 };
 use crate::api::deletion::mark_pod;
+use crate::api::event::Note;
 
 pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -402,4 +403,56 @@ fn a_pod_that_is_late_has_its_whole_grace_also_when_nobody_looked_in_time() {
         Some((Signal::Stop, at(100)));
     let plan = look(&pod, &observed, 101);
     assert_eq!((does(&plan, &signal(Signal::Kill)), plan.wake_at), (false, Some(at(130))));
+}
+
+#[test]
+fn a_container_that_lacks_an_object_starts_as_soon_as_that_is_there() {
+    let (pod, mut observed) = (pod("Never", &["main"]), ready());
+    let message = "configmap \"m\" not found".to_owned();
+    let reason = RefusedReason::CreateContainerConfigError;
+    let refused = State::Refused { reason, message: message.clone(), at: at(5), failures: 1 };
+    put(&mut observed, instance("main", 0), refused);
+    let start = Action::Start(instance("main", 0));
+    let plan = look(&pod, &observed, 6);
+    assert_eq!(
+        (reasons(&plan)[0].as_str(), plan.wake_at),
+        ("CreateContainerConfigError", Some(at(15)))
+    );
+    let note = Note::warning("Failed", format!("Error: {message}")).about("main");
+    assert!(does(&plan, &Action::Tell(note.clone())) && !does(&plan, &start));
+    // It is told once.
+    let pod = after(&pod, &plan);
+    assert!(!does(&look(&pod, &observed, 7), &Action::Tell(note)));
+
+    observed.needs.changed_at = Some(at(4));
+    assert!(!does(&look(&pod, &observed, 8), &start));
+    observed.needs.changed_at = Some(at(8));
+    assert!(does(&look(&pod, &observed, 8), &start));
+}
+
+#[test]
+fn a_volume_that_lacks_an_object_is_made_as_soon_as_that_is_there() {
+    let (pod, mut observed) = (pod("Never", &["main"]), ready());
+    let message = "MountVolume.SetUp failed for volume \"v\" : secret \"s\" not found".to_owned();
+    observed.sandbox =
+        Sandbox::Failed { lack: Lack::Volume, message: message.clone(), at: at(5), failures: 1 };
+    let plan = look(&pod, &observed, 6);
+    assert!(does(&plan, &Action::Tell(Note::warning("FailedMount", message))));
+    assert!(!does(&plan, &Action::CreateSandbox));
+    observed.needs.changed_at = Some(at(6));
+    assert!(does(&look(&pod, &observed, 6), &Action::CreateSandbox));
+}
+
+#[test]
+fn volumes_follow_what_they_are_made_from_while_the_pod_runs() {
+    let (pod, mut observed) = (pod("Never", &["main"]), ready());
+    put(&mut observed, instance("main", 0), running(1));
+    assert!(!does(&look(&pod, &observed, 2), &Action::UpdateVolumes));
+    observed.needs.are_stale = true;
+    assert!(does(&look(&pod, &observed, 2), &Action::UpdateVolumes));
+    observed.in_flight.insert(Operation::UpdateVolumes);
+    assert!(!does(&look(&pod, &observed, 2), &Action::UpdateVolumes));
+    observed.in_flight.clear();
+    put(&mut observed, instance("main", 0), exited(0, 3));
+    assert!(!does(&look(&pod, &observed, 4), &Action::UpdateVolumes));
 }

@@ -76,10 +76,20 @@ pub struct Observed {
     /// By the reference in the pod's spec.
     pub images: BTreeMap<String, Image>,
     pub containers: BTreeMap<Instance, Container>,
+    pub needs: Needs,
     /// What was asked of containers that run.
     pub checks: BTreeMap<(Instance, Check), Checked>,
     /// Actions that were begun and have not ended.
     pub in_flight: BTreeSet<Operation>,
+}
+
+/// What is known of the objects that a pod is made from, besides itself: ConfigMaps, Secrets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// When the last change of any of them was seen.
+    pub changed_at: Option<Timestamp>,
+    /// Whether volumes may say what is not so any more.
+    pub are_stale: bool,
 }
 
 /// What the containers of a pod share: namespaces, addresses, directories, the pod's cgroup.
@@ -225,6 +235,8 @@ pub enum Action {
     },
     /// Make what the containers share.
     CreateSandbox,
+    /// Make the volumes say again what they are made from.
+    UpdateVolumes,
     /// Create and start this instance.
     Start(Instance),
     Signal {
@@ -251,6 +263,7 @@ pub enum Action {
 pub enum Operation {
     Pull(String),
     CreateSandbox,
+    UpdateVolumes,
     Start(Instance),
     Signal(Instance, Signal),
     Check(Instance, Check),

@@ -95,6 +95,9 @@ impl Look<'_> {
             self.tell_progress(member, next);
         }
         self.forget(&stored, ending);
+        if !ending {
+            self.update_volumes();
+        }
         let active = order::is_active(&members, self.observed);
         let found = status::phase(self.pod, &statuses);
         let phase = if stopping && !active {
@@ -144,9 +147,13 @@ impl Look<'_> {
             Standing::Refused { reason, message, at, failures } => {
                 let first = self.rules.restart_backoff_first;
                 let delay = backoff(*failures, first, self.rules.restart_backoff_max);
-                let due = later(*at, delay);
-                self.alarm.set(due);
-                if !stopping && due <= self.now {
+                let due = if self.needs_changed_since(*at) { self.now } else { later(*at, delay) };
+                if waiting_message(member) != Some(message) {
+                    self.tell(member.note(Note::warning("Failed", format!("Error: {message}"))));
+                }
+                if due > self.now {
+                    self.alarm.set(due);
+                } else if !stopping {
                     self.begin_start(member);
                 }
                 Shown::Waiting { reason: refused(*reason), message: Some(message.clone()) }
@@ -251,8 +258,7 @@ impl Look<'_> {
     /// How a container shows whose pod has no sandbox because that could not be made.
     fn lacking(&mut self, member: &Member<'_>) -> Option<Shown> {
         let Sandbox::Failed { lack, message, .. } = &self.observed.sandbox else { return None };
-        let stored = member.stored.and_then(|status| status.state.as_ref()?.waiting.as_ref());
-        if stored.and_then(|waiting| waiting.message.as_ref()) != Some(message) {
+        if waiting_message(member) != Some(message) {
             self.tell(Note::warning(lack.event(), message.clone()));
         }
         Some(waiting(member.creating, message))
@@ -275,7 +281,7 @@ impl Look<'_> {
                 let first = self.rules.restart_backoff_first;
                 let delay = backoff(*failures, first, self.rules.restart_backoff_max);
                 let due = later(*at, delay);
-                if due > self.now {
+                if due > self.now && !self.needs_changed_since(*at) {
                     self.alarm.set(due);
                     return false;
                 }
@@ -287,6 +293,20 @@ impl Look<'_> {
             self.actions.push(Action::CreateSandbox);
         }
         false
+    }
+
+    /// Whether what could not be made then may be made now.
+    fn needs_changed_since(&self, at: Timestamp) -> bool {
+        self.observed.needs.changed_at.is_some_and(|changed| changed > at)
+    }
+
+    /// <https://kubernetes.io/docs/concepts/configuration/configmap/#mounted-configmaps-are-updated-automatically>
+    fn update_volumes(&mut self) {
+        let begun = self.observed.in_flight.contains(&Operation::UpdateVolumes);
+        let stands = matches!(self.observed.sandbox, Sandbox::Ready { .. });
+        if self.observed.needs.are_stale && stands && !begun {
+            self.actions.push(Action::UpdateVolumes);
+        }
     }
 
     /// An attempt starts only after the store tells of it; the first one needs no telling.
@@ -391,6 +411,10 @@ fn waiting(reason: &'static str, message: &str) -> Shown {
 
 fn waiting_reason<'a>(member: &Member<'a>) -> Option<&'a str> {
     member.stored?.state.as_ref()?.waiting.as_ref()?.reason.as_deref()
+}
+
+fn waiting_message<'a>(member: &Member<'a>) -> Option<&'a String> {
+    member.stored?.state.as_ref()?.waiting.as_ref()?.message.as_ref()
 }
 
 fn refused(reason: RefusedReason) -> &'static str {

@@ -4,6 +4,7 @@
 //! Must not know: why something is to be done.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +24,7 @@ use super::layout::{Layout, container_id};
 use super::network::{Network, Networks};
 use super::pause::pause;
 use super::sandbox;
-use super::spec::Host;
+use super::spec::{Host, Origin};
 use super::start::wanted;
 use super::task::{Found as Standing, Shim, TERMINATION_LOG, Task};
 use super::{
@@ -31,6 +32,7 @@ use super::{
     namespaces, volumes,
 };
 use crate::api::object::Object;
+use crate::api::references::Referred;
 use crate::pod::{Container, Exit, Handler, Instance, PullPolicy, Signal, State};
 
 /// What an operator may set.
@@ -101,7 +103,7 @@ impl Containerd {
         };
         let cgroups = Cgroups::of_host();
         let layout = Layout::new(&settings.root, &settings.log_dir);
-        let host = super::host::facts(&cgroups, settings.seccomp_default);
+        let host = super::host::facts(&cgroups, layout.root(), settings.seccomp_default);
         Self {
             shared: Arc::new(Shared {
                 images: Images::new(client.clone(), images, Arc::clone(&now)),
@@ -168,15 +170,25 @@ impl Runtime for Containerd {
         self.shared.images.pull(image, policy).await
     }
 
-    async fn create_sandbox(&self, pod: &Pod) -> Result<Vec<String>, Error> {
-        let (shared, pod) = (Arc::clone(&self.shared), pod.clone());
-        let work = async move { shared.create_sandbox(&pod).await };
+    async fn create_sandbox(&self, pod: &Pod, referred: &Referred) -> Result<Vec<String>, Error> {
+        let (shared, pod, referred) = (Arc::clone(&self.shared), pod.clone(), referred.clone());
+        let work = async move { shared.create_sandbox(&pod, &referred).await };
         self.carry_out(work).await.unwrap_or_else(broken)
     }
 
-    async fn start(&self, pod: &Pod, instance: &Instance) -> Result<Container, StartError> {
+    async fn update_volumes(&self, pod: &Pod, referred: &Referred) -> Result<(), Error> {
+        self.shared.with_volumes(pod, referred, volumes::update).await
+    }
+
+    async fn start(
+        &self,
+        pod: &Pod,
+        instance: &Instance,
+        referred: &Referred,
+    ) -> Result<Container, StartError> {
         let (shared, pod, instance) = (Arc::clone(&self.shared), pod.clone(), instance.clone());
-        let work = async move { shared.start(&pod, &instance).await };
+        let referred = referred.clone();
+        let work = async move { shared.start(&pod, &instance, &referred).await };
         let broken = || StartError::Retry { message: "the start broke".to_owned() };
         self.carry_out(work).await.ok_or_else(broken)?
     }
@@ -285,7 +297,23 @@ impl Shared {
     }
 
     /// Namespaces, then at once what takes its time: the network and the volumes.
-    async fn create_sandbox(&self, pod: &Pod) -> Result<Vec<String>, Error> {
+    /// Works on what the pod has on the disk.
+    async fn with_volumes(
+        &self,
+        pod: &Pod,
+        referred: &Referred,
+        work: fn(&Layout, &Pod, Origin<'_>, Timestamp) -> io::Result<()>,
+    ) -> Result<(), Error> {
+        let (layout, pod, referred) = (self.layout.clone(), pod.clone(), referred.clone());
+        let (capacity, now) = (self.host.capacity, (self.now)());
+        let done = blocking("make the volumes", move || {
+            let origin = Origin { referred: &referred, capacity: &capacity };
+            Ok(work(&layout, &pod, origin, now).map_err(|error| error.to_string()))
+        });
+        done.await?.map_err(|message| Error::Volume { message })
+    }
+
+    async fn create_sandbox(&self, pod: &Pod, referred: &Referred) -> Result<Vec<String>, Error> {
         const ATTEMPT: &str = "create the sandbox";
         let uid = pod.uid();
         if !sandbox::stands(&self.layout, uid) {
@@ -295,13 +323,10 @@ impl Shared {
         let on_host = self.networks.is_on_host(pod);
         let (layout, own) = (self.layout.clone(), pod.clone());
         blocking(ATTEMPT, move || sandbox::create(&layout, &own, on_host)).await?;
-        let (layout, own) = (self.layout.clone(), pod.clone());
-        let volumes = blocking(ATTEMPT, move || {
-            Ok(volumes::make(&layout, &own).map_err(|error| error.to_string()))
-        });
+        let volumes = self.with_volumes(pod, referred, volumes::make);
         let (volumes, ips) = tokio::join!(volumes, self.networks.attach(pod));
         let ips = ips?;
-        volumes?.map_err(|message| Error::Volume { message })?;
+        volumes?;
         let (layout, own, addresses) = (self.layout.clone(), pod.clone(), ips.clone());
         let write = move || sandbox::write_files(&layout, &own, &addresses, on_host);
         blocking(ATTEMPT, write).await?;

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::{Error, Executed, Found, PullError, Pulled, Pulls, Runtime, StartError};
 use crate::api::object::Object;
+use crate::api::references::Referred;
 use crate::pod::{
     Cause, Container, Exit, Handler, ImageError, ImageReason, Instance, PullPolicy, Signal, State,
 };
@@ -162,14 +163,23 @@ impl Runtime for Fake {
         Ok(Pulled { id: format!("{image}@sha256:0"), transfer: None })
     }
 
-    async fn create_sandbox(&self, pod: &Pod) -> Result<Vec<String>, Error> {
+    async fn create_sandbox(&self, pod: &Pod, _: &Referred) -> Result<Vec<String>, Error> {
         let mut host = self.host();
         host.names.insert(pod.uid().to_owned(), pod.name().to_owned());
         host.pods.entry(pod.uid().to_owned()).or_default().sandbox = true;
         Ok(Vec::new())
     }
 
-    async fn start(&self, pod: &Pod, instance: &Instance) -> Result<Container, StartError> {
+    async fn update_volumes(&self, _: &Pod, _: &Referred) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn start(
+        &self,
+        pod: &Pod,
+        instance: &Instance,
+        _: &Referred,
+    ) -> Result<Container, StartError> {
         let started_at = (self.now)();
         let mut host = self.host();
         let found = host.pods.entry(pod.uid().to_owned()).or_default();

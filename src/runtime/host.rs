@@ -10,6 +10,7 @@ use oci_spec::runtime::{LinuxDevice, LinuxDeviceBuilder, LinuxDeviceType};
 
 use super::cgroups::Cgroups;
 use super::spec::{self, Host, capabilities_of_mask};
+use crate::api::downward::Capacity;
 
 /// The bit of `CAP_SYS_RESOURCE`, which lowering an OOM score takes.
 const SYS_RESOURCE: u32 = 24;
@@ -21,7 +22,7 @@ const NO_DEVICES: [&str; 6] = ["pts", "shm", "fd", "mqueue", "console", "net"];
 
 /// The facts that a container's spec depends on. containerd is taken to be on the same host, with the
 /// same rights.
-pub(super) fn facts(cgroups: &Cgroups, seccomp_default: bool) -> Host {
+pub(super) fn facts(cgroups: &Cgroups, root: &Path, seccomp_default: bool) -> Host {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let mask = capabilities(&read("/proc/self/status"));
     let own_score = read("/proc/self/oom_score_adj").trim().parse().unwrap_or(0);
@@ -34,7 +35,11 @@ pub(super) fn facts(cgroups: &Cgroups, seccomp_default: bool) -> Host {
         cgroups: if cgroups.is_v2() { spec::Cgroups::V2 } else { spec::Cgroups::V1 },
         swap_limit: cgroups.limits_swap(),
         oom_group: cgroups.is_v2(),
-        memory_bytes: memory_bytes(&read("/proc/meminfo")),
+        capacity: Capacity {
+            processors: std::thread::available_parallelism().map_or(1, |n| n.get() as u64),
+            memory_bytes: memory_bytes(&read("/proc/meminfo")),
+            storage_bytes: storage_bytes(root),
+        },
         oom_score_adj_min: if may_lower { OOM_SCORE_ADJ_MIN } else { own_score },
         capabilities: capabilities_of_mask(mask),
         devices: devices(Path::new("/dev")),
@@ -42,6 +47,11 @@ pub(super) fn facts(cgroups: &Cgroups, seccomp_default: bool) -> Host {
         apparmor_profile: loaded.then(|| APPARMOR_PROFILE.to_owned()),
         seccomp_default,
     }
+}
+
+/// All of the disk that this directory is on.
+fn storage_bytes(dir: &Path) -> u64 {
+    rustix::fs::statvfs(dir).map_or(0, |disk| disk.f_blocks.saturating_mul(disk.f_frsize))
 }
 
 fn capabilities(status: &str) -> u64 {

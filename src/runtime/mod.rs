@@ -37,6 +37,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 pub use self::adaptor::{Containerd, Now, Settings};
 pub use self::network::{Network, Plugins, State, host_addresses};
+use crate::api::references::Referred;
 use crate::pod::{
     Container, Exit, Handler, ImageError, Instance, PullPolicy, RefusedReason, Signal,
 };
@@ -53,10 +54,18 @@ pub trait Runtime: Send + Sync + 'static {
     async fn pull(&self, image: &str, policy: PullPolicy) -> Result<Pulled, PullError>;
 
     /// Makes what the pod's containers share. Answers the pod's addresses, if it has any.
-    async fn create_sandbox(&self, pod: &Pod) -> Result<Vec<String>, Error>;
+    async fn create_sandbox(&self, pod: &Pod, referred: &Referred) -> Result<Vec<String>, Error>;
+
+    /// Makes the volumes of a pod that runs say what they are made from now.
+    async fn update_volumes(&self, pod: &Pod, referred: &Referred) -> Result<(), Error>;
 
     /// Creates and starts one instance; one that runs, or ran, is answered as it is.
-    async fn start(&self, pod: &Pod, instance: &Instance) -> Result<Container, StartError>;
+    async fn start(
+        &self,
+        pod: &Pod,
+        instance: &Instance,
+        referred: &Referred,
+    ) -> Result<Container, StartError>;
 
     /// Waits until an instance that was started has ended. Waits out a containerd that is away.
     async fn wait(&self, pod: &Pod, instance: &Instance) -> Exit;

@@ -11,6 +11,7 @@ use super::inventory::Known;
 use super::task::{Blueprint, Failure, Found as Standing, TERMINATION_LOG, Task};
 use super::{StartError, namespaces, network, spec, volumes};
 use crate::api::object::Object;
+use crate::api::references::Referred;
 use crate::monitor;
 use crate::pod::{Cause, Container, Exit, Instance, PullPolicy, RefusedReason, State};
 
@@ -22,6 +23,7 @@ impl Shared {
         &self,
         pod: &Pod,
         instance: &Instance,
+        referred: &Referred,
     ) -> Result<Container, StartError> {
         let task = self.task(pod.uid(), instance);
         // Before anything can be refused: what an earlier try has left may run.
@@ -33,7 +35,7 @@ impl Shared {
         let image = self.image(pod, instance).await?;
         let ips = self.networks.addresses(pod.uid()).unwrap_or_default();
         let pod = &network::with_addresses(pod, &ips);
-        let ran = match self.blueprint(pod, instance, &task, &image).await {
+        let ran = match self.blueprint((pod, referred), instance, &task, &image).await {
             Ok(blueprint) => task.run(blueprint, &*self.now).await,
             Err(failure) => Err(failure),
         };
@@ -120,7 +122,7 @@ impl Shared {
 
     async fn blueprint(
         &self,
-        pod: &Pod,
+        (pod, referred): (&Pod, &Referred),
         instance: &Instance,
         task: &Task,
         image: &LocalImage,
@@ -132,7 +134,9 @@ impl Shared {
         let accounts = accounts.map_err(|error| Failure::Retry { message: error.to_string() })?;
         let (uid, cgroups_path) = (pod.uid(), self.layout.cgroup(pod.uid(), &task.id));
         let sandbox = self.shared_paths(pod, instance);
-        let volumes = self.volumes(pod, container).await?;
+        let origin = spec::Origin { referred, capacity: &self.host.capacity };
+        let variables = spec::variables(pod, container, origin).map_err(refused)?;
+        let volumes = self.volumes(pod, container, &variables).await?;
         let inputs = spec::Inputs {
             pod,
             container,
@@ -140,6 +144,7 @@ impl Shared {
             accounts: &accounts,
             sandbox: &sandbox,
             volumes: &volumes,
+            variables: &variables,
             host: &self.host,
             cgroups_path: cgroups_path.clone(),
         };
@@ -174,13 +179,16 @@ impl Shared {
         &self,
         pod: &Pod,
         container: &Wanted,
+        variables: &spec::Variables,
     ) -> Result<Vec<spec::VolumeMount>, Failure> {
         if container.volume_mounts.as_ref().is_none_or(Vec::is_empty) {
             return Ok(Vec::new());
         }
         let (layout, pod, container) = (self.layout.clone(), pod.clone(), container.clone());
-        let found =
-            blocking("mount the volumes", move || Ok(volumes::mounts(&layout, &pod, &container)));
+        let variables = variables.clone();
+        let found = blocking("mount the volumes", move || {
+            Ok(volumes::mounts(&layout, &pod, &container, &variables))
+        });
         let found = found.await.map_err(|error| Failure::Retry { message: error.to_string() })?;
         found.map_err(refused)
     }

@@ -12,6 +12,7 @@ mod interrupts;
 mod jobs;
 mod leftovers;
 mod network;
+mod objects;
 mod output;
 mod pods;
 mod refusals;

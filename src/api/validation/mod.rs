@@ -7,7 +7,9 @@
 mod check;
 mod completion;
 mod cron;
+mod env;
 mod extensions;
+mod files;
 pub(super) mod names;
 mod network;
 pub mod object;

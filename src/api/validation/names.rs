@@ -126,6 +126,22 @@ pub(super) fn port(text: &str) -> Vec<String> {
     wrong
 }
 
+const CONFIG_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. \
+     'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
+
+/// What a key of a ConfigMap or a Secret may have.
+const CONFIG_KEY_LENGTH_MAX: usize = 253;
+
+/// <https://kubernetes.io/docs/concepts/configuration/configmap/#configmap-object>
+pub(super) fn config_key(text: &str) -> Vec<String> {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    let mut wrong = too_long(text, CONFIG_KEY_LENGTH_MAX);
+    if text.is_empty() || !text.bytes().all(fits) || text == "." || text.starts_with("..") {
+        wrong.push(CONFIG_KEY.to_owned());
+    }
+    wrong
+}
+
 /// <https://kubernetes.io/docs/tasks/inject-data-application/define-environment-variable-container/>
 pub(super) fn variable(text: &str) -> Vec<String> {
     let fits = |b: u8| (b == b' ' || b.is_ascii_graphic()) && b != b'=';

@@ -12,8 +12,6 @@ use crate::api::path::Path;
 
 /// What the data of a ConfigMap or a Secret may have in all.
 const DATA_BYTES_MAX: usize = 1024 * 1024;
-/// What a key of it may have.
-const KEY_BYTES_MAX: usize = 253;
 
 /// All that is wrong with the metadata of an object that has its name.
 pub fn metadata(kind: Kind, meta: &ObjectMeta) -> Vec<FieldError> {
@@ -107,16 +105,7 @@ impl Found {
         let mut total = 0;
         for (key, bytes) in entries {
             total += key.len() + bytes;
-            let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-            if key.is_empty() || !key.chars().all(letter) || key == "." || key.starts_with("..") {
-                let detail = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' \
-                     (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is \
-                     '[-._a-zA-Z0-9]+')";
-                self.invalid(&path.key(key), quoted(key), detail);
-            }
-            if key.len() > KEY_BYTES_MAX {
-                self.add(&path.key(key), Problem::TooLong { bytes: KEY_BYTES_MAX });
-            }
+            self.spelling(&path.key(key), key, names::config_key(key));
         }
         total
     }

@@ -7,11 +7,10 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{
-    Container, ContainerPort, EnvVar, EnvVarSource, PodSpec, PodTemplateSpec, ResourceRequirements,
+    Container, ContainerPort, PodSpec, PodTemplateSpec, ResourceRequirements,
 };
 
 use super::{Found, Problem, names, quoted};
-use crate::api::downward::{FIELD_PATHS, FieldPath};
 use crate::api::path::Path;
 use crate::api::pod::is_sidecar;
 use crate::api::quantity::{Quantity, ResourceList};
@@ -110,7 +109,7 @@ impl Found {
             policies,
         );
         self.ports(&path.field("ports"), container.ports.as_deref().unwrap_or_default());
-        self.variables(&path.field("env"), container.env.as_deref().unwrap_or_default());
+        self.variables(path, container);
         let policy = container.termination_message_policy.as_deref();
         self.one_of(
             &path.field("terminationMessagePolicy"),
@@ -144,72 +143,6 @@ impl Found {
             }
             let protocol = port.protocol.as_deref();
             self.one_of(&path.field("protocol"), protocol, &["SCTP", "TCP", "UDP"]);
-        }
-    }
-
-    fn variables(&mut self, path: &Path, variables: &[EnvVar]) {
-        for (index, variable) in variables.iter().enumerate() {
-            let path = path.index(index);
-            if variable.name.is_empty() {
-                self.add(&path.field("name"), Problem::Required(String::new()));
-            }
-            self.spelling(&path.field("name"), &variable.name, names::variable(&variable.name));
-            let value = variable.value.as_deref().unwrap_or_default();
-            if let Some(source) = &variable.value_from {
-                self.source(&path.field("valueFrom"), source, value);
-            }
-        }
-    }
-
-    /// <https://kubernetes.io/docs/concepts/workloads/pods/downward-api/>
-    fn source(&mut self, path: &Path, source: &EnvVarSource, value: &str) {
-        let sources = [
-            source.field_ref.is_some(),
-            source.resource_field_ref.is_some(),
-            source.config_map_key_ref.is_some(),
-            source.secret_key_ref.is_some(),
-            source.file_key_ref.is_some(),
-        ];
-        match sources.into_iter().filter(|said| *said).count() {
-            0 => {
-                let detail = "must specify one of: `fieldRef`, `resourceFieldRef`, \
-                    `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`";
-                self.invalid(path, "{}".to_owned(), detail);
-            }
-            1 => {}
-            _ => self.invalid(
-                path,
-                String::new(),
-                "may not have more than one field specified at a time",
-            ),
-        }
-        if !value.is_empty() {
-            self.invalid(path, String::new(), "may not be specified when `value` is not empty");
-        }
-        let Some(field) = &source.field_ref else { return };
-        let path = path.field("fieldRef");
-        let version = path.field("apiVersion");
-        match field.api_version.as_deref() {
-            None | Some("") => self.add(&version, Problem::Required(String::new())),
-            Some("v1") => {}
-            Some(other) => {
-                let detail = "only \"v1\" is supported";
-                self.invalid(&version, quoted(other), detail);
-            }
-        }
-        let path = path.field("fieldPath");
-        match FieldPath::read(&field.field_path) {
-            Some(FieldPath::Label(key) | FieldPath::Annotation(key)) => {
-                self.spelling(&path, key, names::qualified(key));
-            }
-            Some(FieldPath::Field(_)) => {}
-            None if field.field_path.is_empty() => {
-                self.add(&path, Problem::Required(String::new()));
-            }
-            None => {
-                let value = field.field_path.clone();
-                self.add(&path, Problem::Unsupported { value, supported: &FIELD_PATHS });
-            }
         }
     }
 

@@ -38,18 +38,34 @@ impl Found {
                     self.add(&name, Problem::Duplicate { value: volume.name.clone() });
                 }
             }
-            match (&volume.empty_dir, &volume.host_path) {
-                (Some(_), Some(_)) => {
-                    let detail = "may not specify more than 1 volume type";
-                    self.add(&path.field("hostPath"), Problem::Forbidden(detail));
-                }
-                (Some(source), None) => self.empty_dir(&path.field("emptyDir"), source),
-                (None, Some(source)) => self.host_path(&path.field("hostPath"), source),
-                (None, None) => {
-                    self.add(&path, Problem::Required("must specify a volume type".to_owned()));
-                }
-            }
+            self.volume(&path, volume);
         }
+    }
+
+    fn volume(&mut self, path: &Path, volume: &Volume) {
+        let sources = [
+            ("emptyDir", volume.empty_dir.is_some()),
+            ("hostPath", volume.host_path.is_some()),
+            ("secret", volume.secret.is_some()),
+            ("downwardAPI", volume.downward_api.is_some()),
+            ("configMap", volume.config_map.is_some()),
+            ("projected", volume.projected.is_some()),
+        ];
+        let mut said = sources.iter().filter(|(_, said)| *said);
+        if said.next().is_none() {
+            self.add(path, Problem::Required("must specify a volume type".to_owned()));
+        }
+        for (name, _) in said {
+            let detail = "may not specify more than 1 volume type";
+            self.add(&path.field(name), Problem::Forbidden(detail));
+        }
+        if let Some(source) = &volume.empty_dir {
+            self.empty_dir(&path.field("emptyDir"), source);
+        }
+        if let Some(source) = &volume.host_path {
+            self.host_path(&path.field("hostPath"), source);
+        }
+        self.files(path, volume);
     }
 
     fn empty_dir(&mut self, path: &Path, source: &EmptyDirVolumeSource) {
@@ -94,11 +110,13 @@ impl Found {
                 self.invalid(&at, quoted(&mount.mount_path), "must be unique");
             }
             let part = mount.sub_path.as_deref().unwrap_or_default();
-            if part.starts_with('/') {
-                self.invalid(&path.field("subPath"), quoted(part), "must be a relative path");
-            } else if part.split('/').any(|part| part == "..") {
-                self.invalid(&path.field("subPath"), quoted(part), "must not contain '..'");
+            self.descending(&path.field("subPath"), part);
+            let expression = mount.sub_path_expr.as_deref().unwrap_or_default();
+            if !expression.is_empty() && !part.is_empty() {
+                let detail = "subPathExpr and subPath are mutually exclusive";
+                self.invalid(&path.field("subPathExpr"), quoted(expression), detail);
             }
+            self.descending(&path.field("subPathExpr"), expression);
             let propagation = mount.mount_propagation.as_deref();
             let all = &["Bidirectional", "HostToContainer", "None"];
             self.one_of(&path.field("mountPropagation"), propagation, all);

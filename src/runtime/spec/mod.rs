@@ -27,9 +27,11 @@ use oci_spec::runtime::{
     Capabilities, Linux, LinuxDevice, LinuxNamespace, LinuxNamespaceType, Root, Spec,
 };
 
+use crate::api::downward::Capacity;
 use crate::pod::RefusedReason;
 
 pub use capabilities::of_mask as capabilities_of_mask;
+pub use env::{Origin, Variables, expand, names, variables};
 pub use files::{hostname, hosts_file, resolv_conf};
 pub use process::stop_signal;
 
@@ -46,6 +48,8 @@ pub struct Inputs<'a> {
     pub sandbox: &'a SandboxPaths,
     /// What the container gets of the pod's volumes.
     pub volumes: &'a [VolumeMount],
+    /// What the pod defines for it.
+    pub variables: &'a Variables,
     pub host: &'a Host,
     /// `/kiln/pod<uid>/<id>`.
     pub cgroups_path: String,
@@ -99,8 +103,8 @@ pub struct Host {
     pub swap_limit: bool,
     /// Whether `memory.oom.group` can be set: cgroup v2 with its memory controller.
     pub oom_group: bool,
-    /// All of the memory, for `oom_score_adj`.
-    pub memory_bytes: u64,
+    /// What there is: for `oom_score_adj`, and for containers without limits.
+    pub capacity: Capacity,
     /// The lowest `oom_score_adj` that may be set: -1000 with CAP_SYS_RESOURCE, else containerd's own.
     pub oom_score_adj_min: i32,
     /// What containerd itself may do: a container is refused more by the kernel.

@@ -13,15 +13,14 @@ use super::env::{self, expand};
 use super::{Inputs, Refusal, resources, user};
 
 pub(super) fn of(inputs: &Inputs<'_>, capabilities: Capabilities) -> Result<Process, Refusal> {
-    let variables = env::variables(inputs.pod, inputs.container);
     let escalation = inputs.security().and_then(|s| s.allow_privilege_escalation);
     let apparmor = inputs.host.apparmor_profile.clone().filter(|_| !inputs.is_privileged());
     let mut process = Process::default();
     process
         .set_terminal(Some(false))
         .set_user(user::of(inputs)?)
-        .set_args(Some(args(inputs, &variables)?))
-        .set_env(Some(env::of(inputs, &variables)))
+        .set_args(Some(args(inputs)?))
+        .set_env(Some(env::of(inputs)))
         .set_cwd(working_dir(inputs))
         .set_capabilities(Some(only(capabilities)))
         // As many open files as containerd itself may have.
@@ -45,9 +44,9 @@ fn only(capabilities: Capabilities) -> LinuxCapabilities {
 
 /// The program and its arguments: a command replaces all of the image's, arguments only its own.
 /// <https://kubernetes.io/docs/tasks/inject-data-application/define-command-argument-container/>
-fn args(inputs: &Inputs<'_>, variables: &env::Variables) -> Result<Vec<String>, Refusal> {
+fn args(inputs: &Inputs<'_>) -> Result<Vec<String>, Refusal> {
     let own = |texts: &Option<Vec<String>>| -> Vec<String> {
-        texts.iter().flatten().map(|text| expand(text, variables)).collect()
+        texts.iter().flatten().map(|text| expand(text, inputs.variables)).collect()
     };
     let (command, args) = (own(&inputs.container.command), own(&inputs.container.args));
     let config = inputs.image_config();

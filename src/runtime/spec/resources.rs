@@ -76,7 +76,7 @@ pub(super) fn oom_score_adj(inputs: &Inputs<'_>) -> Option<i32> {
             let container = inputs.container;
             let asked = memory_bytes(requests(container));
             let asked = asked.or_else(|| memory_bytes(limits(container)));
-            let capacity = inputs.host.memory_bytes.max(1);
+            let capacity = inputs.host.capacity.memory_bytes.max(1);
             let share = asked.unwrap_or(0).saturating_mul(1000) / capacity;
             let score = BEST_EFFORT - i32::try_from(share).unwrap_or(BEST_EFFORT).min(BEST_EFFORT);
             score.clamp(BEST_EFFORT + GUARANTEED, BEST_EFFORT - 1)

@@ -6,8 +6,11 @@ use oci_spec::runtime::{Process, Spec};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Accounts, Cgroups, Host, Inputs, Refusal, SandboxPaths, VolumeMount, build, capabilities,
+    Accounts, Cgroups, Host, Inputs, Origin, Refusal, SandboxPaths, VolumeMount, build,
+    capabilities, variables,
 };
+use crate::api::downward::Capacity;
+use crate::api::references::Referred;
 
 /// A container of a pod, its image and its host; each part can be told apart.
 pub(super) struct Case {
@@ -16,6 +19,7 @@ pub(super) struct Case {
     pub(super) accounts: Accounts,
     pub(super) sandbox: SandboxPaths,
     pub(super) volumes: Vec<VolumeMount>,
+    pub(super) referred: Referred,
     pub(super) host: Host,
 }
 
@@ -41,12 +45,13 @@ impl Case {
                 termination_log: path("main/termination-log"),
             },
             volumes: Vec::new(),
+            referred: Referred::default(),
             host: Host {
                 hostname: "node".to_owned(),
                 cgroups: Cgroups::V1,
                 swap_limit: true,
                 oom_group: false,
-                memory_bytes: 8 << 30,
+                capacity: Capacity { processors: 4, memory_bytes: 8 << 30, storage_bytes: 1 << 40 },
                 oom_score_adj_min: -1000,
                 capabilities: capabilities::of_mask(u64::MAX),
                 devices: Vec::new(),
@@ -98,9 +103,12 @@ impl Case {
             "rootfs": {"type": "layers", "diff_ids": []},
         }))
         .unwrap();
+        let container = &pod.spec.as_ref().unwrap().containers[0];
+        let origin = Origin { referred: &self.referred, capacity: &self.host.capacity };
         build(&Inputs {
+            variables: &variables(&pod, container, origin)?,
             pod: &pod,
-            container: &pod.spec.as_ref().unwrap().containers[0],
+            container,
             image: &image,
             accounts: &self.accounts,
             sandbox: &self.sandbox,

@@ -4,6 +4,8 @@
 //! it away. Must not know: containerd, the OCI spec.
 //! <https://kubernetes.io/docs/concepts/storage/volumes/>
 
+mod atomic;
+mod files;
 mod host_path;
 mod sub_path;
 
@@ -12,13 +14,15 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, EmptyDirVolumeSource, Pod, Volume};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use super::layout::Layout;
-use super::spec::{Refusal, VolumeMount};
+use super::spec::{Origin, Refusal, Variables, VolumeMount};
 use crate::api::object::Object;
 use crate::api::quantity::Quantity;
+use crate::api::references::{is_live, volumes};
 
 /// Everybody may write in it.
 const OPEN: u32 = 0o777;
@@ -28,32 +32,69 @@ const OF_GROUP: u32 = 0o2777;
 /// Makes the volumes, unless they are there, and looks whether the host has those that are its own. Blocks.
 ///
 /// # Errors
-/// The host has no such path, or not of this type; or a directory cannot be made.
-pub(super) fn make(layout: &Layout, pod: &Pod) -> io::Result<()> {
-    for volume in all(pod) {
-        let told = |error: io::Error| {
-            io::Error::other(format!(
-                "MountVolume.SetUp failed for volume \"{}\": {error}",
-                volume.name
-            ))
-        };
+/// What a volume is made from is missing; the host has no such path, or not of this type; or a directory
+/// cannot be made.
+pub(super) fn make(
+    layout: &Layout,
+    pod: &Pod,
+    origin: Origin<'_>,
+    now: Timestamp,
+) -> io::Result<()> {
+    for volume in volumes(pod) {
         if let Some(source) = &volume.host_path {
-            host_path::check(source).map_err(told)?;
+            host_path::check(source).map_err(|error| told(volume, error))?;
         } else if let Some(source) = &volume.empty_dir {
-            let group = pod.spec.as_ref().and_then(|spec| spec.security_context.as_ref()?.fs_group);
             let dir = layout.volume(pod.uid(), &volume.name);
-            make_empty_dir(&dir, source, group).map_err(told)?;
+            make_empty_dir(&dir, source, group(pod)).map_err(|error| told(volume, error))?;
         }
     }
-    Ok(())
+    update(layout, pod, origin, now)
 }
 
-fn all(pod: &Pod) -> &[Volume] {
-    pod.spec.as_ref().and_then(|spec| spec.volumes.as_deref()).unwrap_or_default()
+/// Makes the files of volumes say what they are made from now. Blocks.
+///
+/// # Errors
+/// What a volume is made from is missing; or a file cannot be written. The other volumes are made all the
+/// same.
+pub(super) fn update(
+    layout: &Layout,
+    pod: &Pod,
+    origin: Origin<'_>,
+    now: Timestamp,
+) -> io::Result<()> {
+    let mut failed = None;
+    for volume in volumes(pod) {
+        let Some(content) = files::of(volume, pod, origin) else { continue };
+        let dir = layout.volume(pod.uid(), &volume.name);
+        // Secrets and what is of the pod itself are not for a disk to keep.
+        let medium = volume.config_map.is_none().then(|| "Memory".to_owned());
+        let base = EmptyDirVolumeSource { medium, ..EmptyDirVolumeSource::default() };
+        let written = content.map_err(io::Error::other).and_then(|content| {
+            make_empty_dir(&dir, &base, group(pod))?;
+            atomic::write(&dir, &content, group(pod), now)
+        });
+        if let Err(error) = written {
+            failed.get_or_insert_with(|| told(volume, error));
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+/// As the kubelet words it.
+fn told(volume: &Volume, error: io::Error) -> io::Error {
+    let name = &volume.name;
+    io::Error::other(format!("MountVolume.SetUp failed for volume \"{name}\" : {error}"))
+}
+
+/// To whom the volumes belong, besides root.
+/// <https://kubernetes.io/docs/tasks/configure-pod-container/security-context/#configure-volume-permission-and-ownership-change-policy-for-pods>
+fn group(pod: &Pod) -> Option<u32> {
+    let security = pod.spec.as_ref()?.security_context.as_ref()?;
+    u32::try_from(security.fs_group?).ok()
 }
 
 /// <https://kubernetes.io/docs/concepts/storage/volumes/#emptydir>
-fn make_empty_dir(dir: &Path, source: &EmptyDirVolumeSource, group: Option<i64>) -> io::Result<()> {
+fn make_empty_dir(dir: &Path, source: &EmptyDirVolumeSource, group: Option<u32>) -> io::Result<()> {
     let in_memory = source.medium.as_deref() == Some("Memory");
     if dir.exists() && (!in_memory || is_mounted(dir)) {
         return Ok(()); // a container may have written to it
@@ -67,7 +108,7 @@ fn make_empty_dir(dir: &Path, source: &EmptyDirVolumeSource, group: Option<i64>)
         let flags = MountFlags::NOSUID | MountFlags::NODEV;
         mount("tmpfs", dir, "tmpfs", flags, options.as_c_str())?;
     }
-    if let Some(group) = group.and_then(|group| u32::try_from(group).ok()) {
+    if let Some(group) = group {
         std::os::unix::fs::chown(dir, None, Some(group))?;
         return fs::set_permissions(dir, Permissions::from_mode(OF_GROUP));
     }
@@ -82,13 +123,14 @@ pub(super) fn mounts(
     layout: &Layout,
     pod: &Pod,
     container: &Container,
+    variables: &Variables,
 ) -> Result<Vec<VolumeMount>, Refusal> {
     let mut mounts = Vec::new();
     for (index, wanted) in container.volume_mounts.iter().flatten().enumerate() {
         let refused = |why: String| {
             Refusal::config(format!("cannot mount volume \"{}\": {why}", wanted.name))
         };
-        let volume = all(pod).iter().find(|volume| volume.name == wanted.name);
+        let volume = volumes(pod).iter().find(|volume| volume.name == wanted.name);
         let volume = volume.ok_or_else(|| refused("the pod has none of this name".to_owned()))?;
         let root = match &volume.host_path {
             Some(source) => {
@@ -97,10 +139,10 @@ pub(super) fn mounts(
             }
             None => layout.volume(pod.uid(), &volume.name),
         };
-        let source = match wanted.sub_path.as_deref().filter(|path| !path.is_empty()) {
+        let source = match sub_path::of(wanted, variables).map_err(refused)? {
             Some(path) => {
                 let pin = layout.sub_path(pod.uid(), &container.name, index);
-                sub_path::pin(&root, path, &pin)
+                sub_path::pin(&root, &path, &pin)
                     .map_err(|error| refused(format!("subPath \"{path}\": {error}")))?;
                 pin
             }
@@ -109,7 +151,8 @@ pub(super) fn mounts(
         mounts.push(VolumeMount {
             source,
             destination: PathBuf::from("/").join(&wanted.mount_path),
-            read_only: wanted.read_only == Some(true),
+            // What is made of something else is not for containers to change.
+            read_only: wanted.read_only == Some(true) || is_live(volume),
             propagation: propagation(wanted.mount_propagation.as_deref()),
         });
     }
@@ -128,8 +171,8 @@ fn propagation(asked: Option<&str>) -> &'static str {
 /// Takes away what is mounted below the pod's directory: whoever removes the directory must not reach what
 /// is not the pod's own. Blocks.
 pub(super) fn release(layout: &Layout, uid: &str) -> io::Result<()> {
-    let (volumes, pins) = (layout.volumes(uid), layout.sub_paths(uid));
-    for dir in [pins, volumes].iter().filter(|dir| dir.exists()) {
+    let dirs = [layout.sub_paths(uid), layout.volumes(uid)];
+    for dir in dirs.iter().filter(|dir| dir.exists()) {
         let mut left = mounted_below(dir)?;
         while let Some(mount) = left.pop() {
             unmount(&mount, UnmountFlags::DETACH)?;
@@ -193,7 +236,7 @@ mod tests {
         let (open, grouped) = (dir.path().join("open"), dir.path().join("grouped"));
         make_empty_dir(&open, &EmptyDirVolumeSource::default(), None).unwrap();
         assert_eq!(mode(&open), OPEN);
-        let group = i64::from(rustix::process::getgid().as_raw());
+        let group = rustix::process::getgid().as_raw();
         make_empty_dir(&grouped, &EmptyDirVolumeSource::default(), Some(group)).unwrap();
         assert_eq!(mode(&grouped), OF_GROUP);
     }

@@ -11,9 +11,28 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
+use k8s_openapi::api::core::v1::VolumeMount;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, mkdirat, openat2};
 use rustix::io::Errno;
 use rustix::mount::mount_bind_recursive;
+
+use crate::runtime::spec::{Variables, expand, names};
+
+/// The part of a volume that is wanted, with the container's variables in the place of `$(NAME)`; `None`:
+/// all of it.
+///
+/// # Errors
+/// A variable is not there.
+/// <https://kubernetes.io/docs/concepts/storage/volumes/#using-subpath-expanded-environment>
+pub(super) fn of(mount: &VolumeMount, variables: &Variables) -> Result<Option<String>, String> {
+    let said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let Some(expression) = said(&mount.sub_path_expr) else { return Ok(said(&mount.sub_path)) };
+    let missing = names(&expression).into_iter().find(|name| !variables.contains_key(*name));
+    match missing {
+        Some(name) => Err(format!("subPathExpr \"{expression}\": missing value for \"{name}\"")),
+        None => Ok(Some(expand(&expression, variables))),
+    }
+}
 
 /// Binds a part of a volume to a path of the pod's own, unless it is bound already.
 ///
@@ -77,6 +96,25 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    #[test]
+    fn a_part_may_be_named_by_variables_that_are_there() {
+        let variables = Variables::from([("POD".to_owned(), "p-1".to_owned())]);
+        let of = |path: Option<&str>, expression: Option<&str>| {
+            let owned = |text: Option<&str>| text.map(str::to_owned);
+            let mount = VolumeMount {
+                sub_path: owned(path),
+                sub_path_expr: owned(expression),
+                ..VolumeMount::default()
+            };
+            super::of(&mount, &variables)
+        };
+        assert_eq!(of(None, Some("logs/$(POD)")), Ok(Some("logs/p-1".to_owned())));
+        assert_eq!(of(None, Some("$$(POD)")), Ok(Some("$(POD)".to_owned())));
+        assert_eq!(of(Some("$(POD)"), Some("")), Ok(Some("$(POD)".to_owned())));
+        assert_eq!(of(Some(""), None), Ok(None));
+        assert!(of(None, Some("a/$(NONE)")).unwrap_err().contains("missing value for \"NONE\""));
+    }
 
     #[test]
     fn no_link_leads_out_of_the_volume() {

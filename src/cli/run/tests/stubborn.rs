@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::watch;
 
+use crate::api::references::Referred;
 use crate::pod::{Container, Exit, Handler, Instance, PullPolicy, Signal};
 use crate::runtime::fake::Fake;
 use crate::runtime::{Error, Executed, Found, PullError, Pulled, Pulls, Runtime, StartError};
@@ -47,12 +48,21 @@ impl Runtime for Stubborn {
         self.host.pull(image, policy).await
     }
 
-    async fn create_sandbox(&self, pod: &Pod) -> Result<Vec<String>, Error> {
-        self.host.create_sandbox(pod).await
+    async fn create_sandbox(&self, pod: &Pod, referred: &Referred) -> Result<Vec<String>, Error> {
+        self.host.create_sandbox(pod, referred).await
     }
 
-    async fn start(&self, pod: &Pod, instance: &Instance) -> Result<Container, StartError> {
-        self.host.start(pod, instance).await
+    async fn update_volumes(&self, pod: &Pod, referred: &Referred) -> Result<(), Error> {
+        self.host.update_volumes(pod, referred).await
+    }
+
+    async fn start(
+        &self,
+        pod: &Pod,
+        instance: &Instance,
+        referred: &Referred,
+    ) -> Result<Container, StartError> {
+        self.host.start(pod, instance, referred).await
     }
 
     async fn wait(&self, pod: &Pod, instance: &Instance) -> Exit {
