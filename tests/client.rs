@@ -5,9 +5,14 @@
 
 mod served;
 
+use std::sync::Arc;
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::Pod;
 use kiln::cli::output::Printer;
 use kiln::cli::{self, Exit};
-use served::Served;
+use kiln::server::logs::{Logs, Missing, Pieces, Request};
+use served::{JOBS, PODS, Served, a_job};
 
 /// What a command printed, and how it ended.
 async fn kiln(served: &Served, arguments: &[&str]) -> (Exit, String, String) {
@@ -212,6 +217,55 @@ async fn a_job_is_described_with_what_it_waits_for() {
     let described = done(&served, &["describe", "job", "j"]).await;
     assert!(described.contains("Pods Statuses:"), "{described}");
     assert!(described.ends_with("The Job waits for its first pod.\n"), "{described}");
+    served.stop().await;
+}
+
+/// Logs of one line each.
+struct OneLine;
+
+#[async_trait::async_trait]
+impl Logs for OneLine {
+    async fn read(&self, _: &Pod, request: Request) -> Result<Pieces, Missing> {
+        let line = format!("{} was here\n", request.container);
+        Ok(futures::stream::iter([Ok(line.into())]).boxed())
+    }
+}
+
+#[tokio::test]
+async fn the_logs_and_the_end_of_a_pod_outlive_it() {
+    let served = Served::with(Arc::new(OneLine), true).await;
+    let mut job = a_job("pi");
+    job["spec"]["activeDeadlineSeconds"] = 1.into();
+    served.post(JOBS, &job).await.expect(201);
+    // Past its deadline a Job's pods are deleted.
+    served.until(PODS, |pods| !pods.json()["items"].as_array().unwrap().is_empty()).await;
+    served.until(PODS, |pods| pods.json()["items"].as_array().unwrap().is_empty()).await;
+    served.until(&format!("{JOBS}/pi"), |job| job.json()["status"]["failed"] == 1).await;
+
+    let gone = served.get(&format!("{PODS}?gone=true")).await.expect(200);
+    let name = gone["items"][0]["metadata"]["name"].as_str().unwrap().to_owned();
+    let path = format!("{PODS}/{name}");
+    assert_eq!(served.get(&format!("{path}/log")).await.bytes, "main was here\n");
+    let pod = served.get(&format!("{path}?gone=true")).await.expect(200);
+    let state = &pod["status"]["containerStatuses"][0]["state"];
+    assert_eq!(state["terminated"]["exitCode"], 143, "{pod}");
+    served.get(&path).await.refused(404, "NotFound");
+
+    for what in ["job/pi", &name] {
+        assert_eq!(done(&served, &["logs", what]).await, "main was here\n");
+        assert_eq!(done(&served, &["logs", "-f", what]).await, "main was here\n");
+    }
+    let told = done(&served, &["describe", "job", "pi"]).await;
+    let row = told.lines().find(|line| line.contains(&format!("  {name}  Failed"))).expect(&told);
+    assert!(row.contains("143") && row.contains("main"), "{row}");
+    let told = done(&served, &["describe", "pod", &name]).await;
+    assert!(told.contains("Exit Code:  143") || told.contains("Exit Code:    143"), "{told}");
+
+    done(&served, &["delete", "job", "pi"]).await;
+    assert_eq!(done(&served, &["logs", "job/pi"]).await, "main was here\n");
+    assert_eq!(done(&served, &["logs", "-f", "job/pi"]).await, "main was here\n");
+    let (exit, _, stderr) = kiln(&served, &["logs", "job/none"]).await;
+    assert_eq!((exit, stderr.contains("\"none\" not found")), (Exit::Failed, true), "{stderr}");
     served.stop().await;
 }
 

@@ -98,6 +98,14 @@ impl Runtime for Tap {
         self.inner.sweep(live).await
     }
 
+    async fn log_bytes(&self, pod: &Pod) -> Result<u64, Error> {
+        self.inner.log_bytes(pod).await
+    }
+
+    async fn remove_logs(&self, pod: &Pod) -> Result<(), Error> {
+        self.inner.remove_logs(pod).await
+    }
+
     fn pulls(&self) -> tokio::sync::watch::Receiver<Pulls> {
         self.inner.pulls()
     }

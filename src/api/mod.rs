@@ -27,6 +27,7 @@ pub mod path;
 pub mod pod;
 pub mod quantity;
 pub mod references;
+pub mod remains;
 pub mod schedule;
 mod schema;
 pub mod selector;

@@ -16,8 +16,14 @@ use super::output::Target;
 use super::remote::{Error, Remote, Resource, known, query};
 use crate::api::job::is_finished;
 use crate::api::object::Object;
-use crate::api::pod::{container_statuses, containers, is_terminal};
+use crate::api::pod::{
+    container_status, container_statuses, containers, controller_uid, is_terminal,
+};
 
+/// What every pod of a Job says of it.
+/// <https://kubernetes.io/docs/reference/labels-annotations-taints/#batchkubernetesio-controller-uid>
+const JOB_UID: &str = "batch.kubernetes.io/controller-uid";
+const JOB_NAME: &str = "batch.kubernetes.io/job-name";
 /// How often a Job that is followed is looked at for further pods.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -66,7 +72,7 @@ pub(super) async fn run(args: &Args, remote: &Remote) -> Result<Exit, Error> {
     let reader = Reader { args, remote, pods: known("pods").expect("pods are known") };
     match resource.kind.as_str() {
         "Pod" => {
-            let pod: Pod = remote.read(&remote.path_of(&resource, name)).await?;
+            let (pod, _) = remote.pod(name).await?;
             reader.pod(&pod).await?;
         }
         "Job" if args.follow => reader.follow_job(&resource, name).await?,
@@ -98,8 +104,14 @@ impl Reader<'_> {
 
     /// One pod of the Job, as kubectl chooses it: the oldest that has begun.
     async fn job(&self, resource: &Resource, name: &str) -> Result<(), Error> {
-        let job: Job = self.remote.read(&self.remote.path_of(resource, name)).await?;
-        let mut pods = self.pods_of(&job).await?;
+        let job: Result<Job, _> = self.remote.read(&self.remote.path_of(resource, name)).await;
+        let mut pods = match &job {
+            Ok(job) => self.pods_of(job).await?,
+            Err(_) => Vec::new(),
+        };
+        if pods.is_empty() {
+            pods = self.gone_pods_of(job, name).await?;
+        }
         pods.sort_by_key(|pod| {
             let begun = container_statuses(pod)
                 .iter()
@@ -116,6 +128,24 @@ impl Reader<'_> {
         self.pod(pod).await
     }
 
+    /// What is remembered of the pods of a Job; of one that is gone too, those of the last of its name.
+    async fn gone_pods_of(&self, job: Result<Job, Error>, name: &str) -> Result<Vec<Pod>, Error> {
+        let label = match &job {
+            Ok(job) => format!("{JOB_UID}={}", job.uid()),
+            Err(error) if error.is_not_found() => format!("{JOB_NAME}={name}"),
+            Err(_) => return job.map(|_| Vec::new()),
+        };
+        let mut pods = self.remote.gone_pods(&label).await?;
+        let newest = pods.iter().max_by_key(|pod| pod.metadata.creation_timestamp.clone());
+        match (job, newest.and_then(controller_uid).map(str::to_owned)) {
+            (Err(error), None) => Err(error),
+            (_, uid) => {
+                pods.retain(|pod| controller_uid(pod) == uid.as_deref());
+                Ok(pods)
+            }
+        }
+    }
+
     async fn pods_of(&self, job: &Job) -> Result<Vec<Pod>, Error> {
         let selector = job.spec.as_ref().and_then(|spec| spec.selector.as_ref());
         let labels = selector.and_then(|selector| selector.match_labels.as_ref());
@@ -128,26 +158,35 @@ impl Reader<'_> {
     /// Every attempt of every pod, to the end of the Job.
     async fn follow_job(&self, resource: &Resource, name: &str) -> Result<(), Error> {
         let path = self.remote.path_of(resource, name);
-        let mut known = BTreeSet::new();
+        let (mut known, mut uid) = (BTreeSet::new(), None);
         let mut streams = FuturesUnordered::new();
         loop {
             // The Job first: when it is over, all its pods are in the list that is read after it.
             let job: Option<Job> = match self.remote.read(&path).await {
                 Ok(job) => Some(job),
-                Err(error) if error.is_not_found() && !known.is_empty() => None,
+                Err(error) if error.is_not_found() && uid.is_some() => None,
+                // There is nothing to follow, but there may be something to read.
+                Err(error) if error.is_not_found() => return self.job(resource, name).await,
                 Err(error) => return Err(error),
             };
-            for pod in match &job {
-                Some(job) => self.pods_of(job).await?,
-                None => Vec::new(),
-            } {
+            let mut pods = Vec::new();
+            if let Some(job) = &job {
+                uid = Some(job.uid().to_owned());
+                pods = self.pods_of(job).await?;
+            }
+            let is_over = job.as_ref().is_none_or(|job| is_finished(job).is_some());
+            if is_over && let Some(uid) = &uid {
+                // Some went between two looks.
+                pods.extend(self.remote.gone_pods(&format!("{JOB_UID}={uid}")).await?);
+            }
+            for pod in pods {
                 if known.insert(pod.metadata.uid.clone()) {
                     for container in self.chosen(&pod) {
                         streams.push(self.attempts(pod.clone(), container));
                     }
                 }
             }
-            if job.is_none_or(|job| is_finished(&job).is_some()) {
+            if is_over {
                 break;
             }
             self.pump(&mut streams).await?;
@@ -177,16 +216,15 @@ impl Reader<'_> {
     /// One container, as often as it is started.
     async fn attempts(&self, pod: Pod, container: String) -> Result<(), Error> {
         let name = pod.name().to_owned();
-        let path = self.remote.path_of(&self.pods, &name);
         let prefix = self.args.prefix.then(|| format!("[pod/{name}/{container}] "));
         let mut read = None;
         loop {
-            let pod: Pod = match self.remote.read(&path).await {
-                Ok(pod) => pod,
+            let (pod, is_gone) = match self.remote.pod(&name).await {
+                Ok(found) => found,
                 Err(error) if error.is_not_found() => return Ok(()),
                 Err(error) => return Err(error),
             };
-            let status = crate::api::pod::container_status(&pod, &container);
+            let status = container_status(&pod, &container);
             let begun = status.filter(|status| {
                 status.state.as_ref().is_some_and(|s| s.running.is_some() || s.terminated.is_some())
             });
@@ -198,7 +236,7 @@ impl Reader<'_> {
                     streamed => streamed?,
                 }
                 read = attempt;
-            } else if is_terminal(&pod) {
+            } else if is_gone || is_terminal(&pod) {
                 return Ok(());
             } else {
                 self.remote.clock.sleep(LOOK_EVERY).await;

@@ -299,7 +299,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Reads `1048576`, `500k`, `10Mi`.
-fn bytes(text: &str) -> Result<u64, String> {
+pub fn bytes(text: &str) -> Result<u64, String> {
     Quantity::parse(text)
         .ok()
         .filter(|size| size.millis() % 1000 == 0)

@@ -22,6 +22,7 @@ mod pods;
 mod queue;
 mod workers;
 
+mod retention;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ use crate::{job, pod};
 
 use self::cache::Cache;
 pub use self::clock::Clock;
+pub use self::retention::LogRetention;
 
 /// How long to wait before the store or the runtime is asked again after it failed.
 const RETRY: Duration = Duration::from_secs(1);
@@ -57,6 +59,8 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// For how long logs outlive their pods; of no use where the store keeps nothing of those.
+    pub log_retention: LogRetention,
     /// The rules, with bounds that fit this host.
     pub fn new(job: job::Rules, pod: pod::Rules) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -71,6 +75,7 @@ impl Settings {
         }
     }
 }
+            log_retention: LogRetention::default(),
 
 /// A running engine. Dropping it aborts its tasks where they are; [`Engine::stop`] ends them in order.
 /// Containers outlive it either way, and the next engine takes them over.
@@ -158,6 +163,7 @@ impl Engine {
 
     /// Stops deciding, lets the operations that go on end, and returns when no task is left.
     /// Containers go on running.
+        control.run(|stop| retention::run(Arc::clone(&shared), stop));
     pub async fn stop(mut self) {
         self.control.end().await;
         self.shared.starts.close();

@@ -28,7 +28,7 @@ use super::spec::{Host, Origin};
 use super::start::wanted;
 use super::task::{Found as Standing, Shim, TERMINATION_LOG, Task};
 use super::{
-    Error, Executed, Found, PullError, Pulled, Pulls, Runtime, StartError, check, last_words,
+    Error, Executed, Found, PullError, Pulled, Pulls, Runtime, StartError, check, last_words, logs,
     namespaces, volumes,
 };
 use crate::api::object::Object;
@@ -247,6 +247,16 @@ impl Runtime for Containerd {
     async fn sweep(&self, live: &BTreeSet<String>) -> Result<Vec<String>, Error> {
         let (shared, live) = (Arc::clone(&self.shared), live.clone());
         self.carry_out(async move { shared.sweep(&live).await }).await.unwrap_or_else(broken)
+    }
+
+    async fn log_bytes(&self, pod: &Pod) -> Result<u64, Error> {
+        let dir = self.shared.layout.logs(pod);
+        blocking("measure the logs", move || logs::size(&dir)).await
+    }
+
+    async fn remove_logs(&self, pod: &Pod) -> Result<(), Error> {
+        let dir = self.shared.layout.logs(pod);
+        blocking("delete the logs", move || logs::remove(&dir)).await
     }
 
     fn pulls(&self) -> watch::Receiver<Pulls> {

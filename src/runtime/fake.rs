@@ -35,6 +35,8 @@ struct Host {
     missing_images: BTreeSet<String>,
     stubborn: bool,
     removals: Removals,
+    /// The size of each pod's logs, by uid.
+    logs: BTreeMap<String, u64>,
 }
 
 /// What becomes of what is to be removed.
@@ -140,6 +142,16 @@ impl Fake {
         let host = self.host();
         let doubled = host.starts.iter().filter(|(_, count)| **count > 1);
         doubled.map(|((uid, instance), count)| format!("{uid} {instance}: {count}")).collect()
+    }
+
+    /// The logs of this pod have so many bytes.
+    pub fn write_log(&self, uid: &str, bytes: u64) {
+        self.host().logs.insert(uid.to_owned(), bytes);
+    }
+
+    /// The uids of the pods that have logs.
+    pub fn logs(&self) -> Vec<String> {
+        self.host().logs.keys().cloned().collect()
     }
 
     /// How many pods have anything on the host.
@@ -263,6 +275,15 @@ impl Runtime for Fake {
             host.pods.keys().filter(|uid| !live.contains(*uid)).cloned().collect();
         leftovers.iter().for_each(|uid| drop(host.pods.remove(uid)));
         Ok(leftovers)
+    }
+
+    async fn log_bytes(&self, pod: &Pod) -> Result<u64, Error> {
+        Ok(self.host().logs.get(pod.uid()).copied().unwrap_or(0))
+    }
+
+    async fn remove_logs(&self, pod: &Pod) -> Result<(), Error> {
+        self.host().logs.remove(pod.uid());
+        Ok(())
     }
 
     fn pulls(&self) -> watch::Receiver<Pulls> {

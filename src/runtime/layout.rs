@@ -112,6 +112,11 @@ impl Layout {
     pub(super) fn log(&self, pod: &Pod, instance: &Instance) -> PathBuf {
         logs::path(&self.log_dir, pod, instance)
     }
+
+    /// The directory of all logs of a pod.
+    pub(super) fn logs(&self, pod: &Pod) -> PathBuf {
+        logs::dir(&self.log_dir, pod)
+    }
 }
 
 /// The path as the kernel and containerd know it: absolute, and without symbolic links. What is mounted

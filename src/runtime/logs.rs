@@ -36,10 +36,39 @@ const POLL_EVERY: Duration = Duration::from_millis(50);
 /// The log of one instance, where the kubelet puts it too.
 /// <https://kubernetes.io/docs/concepts/cluster-administration/logging/#log-location-node>
 pub fn path(log_dir: &Path, pod: &Pod, instance: &Instance) -> PathBuf {
-    log_dir
-        .join(format!("{}_{}_{}", pod.namespace(), pod.name(), pod.uid()))
-        .join(&instance.container)
-        .join(format!("{}.log", instance.attempt))
+    dir(log_dir, pod).join(&instance.container).join(format!("{}.log", instance.attempt))
+}
+
+/// The directory of all logs of a pod.
+pub fn dir(log_dir: &Path, pod: &Pod) -> PathBuf {
+    log_dir.join(format!("{}_{}_{}", pod.namespace(), pod.name(), pod.uid()))
+}
+
+/// How many bytes the files below a directory have; none if it is not there.
+pub(super) fn size(dir: &Path) -> io::Result<u64> {
+    let entries = match fs::read_dir(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
+        entries => entries?,
+    };
+    let mut sum = 0;
+    for entry in entries {
+        let entry = entry?;
+        sum += match entry.metadata() {
+            // It was rotated away.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => 0,
+            Ok(found) if found.is_dir() => size(&entry.path())?,
+            found => found?.len(),
+        };
+    }
+    Ok(sum)
+}
+
+/// Deletes a directory with all that is in it; one that is not there is deleted already.
+pub(super) fn remove(dir: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 /// Reads the log of one instance from its first line to its last, while it is written and rotated.
@@ -411,6 +440,22 @@ mod tests {
             path(Path::new("/var/log/pods"), &pod, &instance),
             Path::new("/var/log/pods/default_pi-abcde_u1/main/2.log")
         );
+    }
+
+    #[test]
+    fn logs_are_measured_and_deleted_with_their_rotated_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let pod = dir.path().join("default_p_u");
+        assert_eq!(size(&pod).unwrap(), 0);
+        fs::create_dir_all(pod.join("main")).unwrap();
+        append(&pod.join("main/0.log"), "0123456789");
+        rotate(&pod.join("main/0.log"), 0);
+        append(&pod.join("main/0.log"), "01234");
+        assert_eq!(size(&pod).unwrap(), 15);
+        for _ in 0..2 {
+            remove(&pod).unwrap();
+            assert!(!pod.exists());
+        }
     }
 
     #[tokio::test]

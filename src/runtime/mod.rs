@@ -102,6 +102,12 @@ pub trait Runtime: Send + Sync + 'static {
     /// the first of those failed that did.
     async fn sweep(&self, live: &BTreeSet<String>) -> Result<Vec<String>, Error>;
 
+    /// How many bytes the logs of a pod have on this host.
+    async fn log_bytes(&self, pod: &Pod) -> Result<u64, Error>;
+
+    /// Deletes the logs of a pod of which nothing is left but them.
+    async fn remove_logs(&self, pod: &Pod) -> Result<(), Error>;
+
     /// The pulls that go on now, latest state wins.
     fn pulls(&self) -> tokio::sync::watch::Receiver<Pulls>;
 }

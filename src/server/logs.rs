@@ -15,6 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 
 use super::api::Call;
+use super::gone;
 use super::respond::{Response, whole};
 use super::status::Error;
 use crate::api::pod::containers;
@@ -75,8 +76,16 @@ impl Logs for NoLogs {
 pub(super) async fn answer(call: &Call<'_>) -> Result<Response, Error> {
     let name = call.target.name.as_deref().unwrap_or_default();
     let namespace = call.target.namespace.as_deref().unwrap_or_default();
-    let pod: Pod =
-        call.api.store.get(namespace, name).await?.ok_or_else(|| call.not_found(name))?;
+    let pod = match call.api.store.get::<Pod>(namespace, name).await? {
+        Some(pod) => pod,
+        // Its logs may outlive it.
+        None => {
+            let remains = gone::last(call, namespace, name).await?;
+            let remains = remains.ok_or_else(|| call.not_found(name))?;
+            serde_json::from_value(remains)
+                .map_err(|error| Error::Internal { message: error.to_string() })?
+        }
+    };
     let request = request(call, &pod)?;
     let limit = call.parameters.number::<u64>("limitBytes")?.filter(|limit| *limit > 0);
     let place = call.api.stream()?;

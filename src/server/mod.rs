@@ -9,6 +9,7 @@ mod after;
 pub mod api;
 mod body;
 mod discovery;
+mod gone;
 pub mod identity;
 mod kinds;
 pub mod listen;

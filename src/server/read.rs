@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::api::Call;
+use super::gone;
 use super::respond::Answer;
 use super::shape;
 use super::status::Error;
@@ -21,6 +22,9 @@ use crate::store::untyped::{Page, Query};
 pub(super) const CHUNK: usize = 500;
 
 pub(super) async fn get(call: &Call<'_>, kind: Kind) -> Result<Answer, Error> {
+    if gone::is_asked_for(call, kind)? {
+        return gone::get(call).await;
+    }
     let value = one(call, kind).await?;
     Ok(Answer::ok(call.shown(value)?))
 }
@@ -59,6 +63,9 @@ impl Filter {
 }
 
 pub(super) async fn list(call: &Call<'_>, kind: Kind) -> Result<Answer, Error> {
+    if gone::is_asked_for(call, kind)? {
+        return gone::list(call).await;
+    }
     let form = call.form()?;
     let filter = Filter::of(call)?;
     let asked = Asked::of(call, kind).await?;

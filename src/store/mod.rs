@@ -4,6 +4,7 @@
 //! Must not know: what a Job means, or who reads. Nothing outside knows which backend runs.
 
 pub mod backend;
+pub mod gone;
 mod sqlite;
 #[cfg(test)]
 mod tests;
@@ -80,6 +81,8 @@ pub struct Store {
     backend: Arc<dyn Backend>,
 }
 
+    /// Whether what remains of a pod that goes is kept.
+    keeps: bool,
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Store")
@@ -89,18 +92,18 @@ impl std::fmt::Debug for Store {
 impl Store {
     /// Opens, or makes, the embedded store in a directory.
     pub fn open(dir: &Path) -> Result<Self, Error> {
-        Ok(Self { backend: Arc::new(Sqlite::open(dir, Durability::Host)?) })
+        Ok(Self { backend: Arc::new(Sqlite::open(dir, Durability::Host)?), keeps: true })
     }
 
     /// The same for a directory that nobody reads once this process has ended: a commit is not synced to
-    /// the disk.
+    /// the disk, and nothing is kept of a pod that goes.
     pub fn open_for_this_process(dir: &Path) -> Result<Self, Error> {
-        Ok(Self { backend: Arc::new(Sqlite::open(dir, Durability::Process)?) })
+        Ok(Self { backend: Arc::new(Sqlite::open(dir, Durability::Process)?), keeps: false })
     }
 
     /// A store that ends with the process; a commit is done when it is asked for.
     pub fn in_memory() -> Result<Self, Error> {
-        Ok(Self { backend: Arc::new(Sqlite::in_memory()?) })
+        Ok(Self { backend: Arc::new(Sqlite::in_memory()?), keeps: true })
     }
 
     pub async fn get<O: Object>(&self, namespace: &str, name: &str) -> Result<Option<O>, Error> {
@@ -118,7 +121,7 @@ impl Store {
     }
 
     pub fn txn(&self) -> Txn<'_> {
-        Txn { store: self, batch: Batch::default(), failed: None }
+        Txn { store: self, batch: Batch::default(), kept: Vec::new(), failed: None }
     }
 
     /// The revision of the last change.
@@ -149,6 +152,8 @@ impl Store {
 pub struct Txn<'a> {
     store: &'a Store,
     batch: Batch,
+    /// What is kept of the objects that go.
+    kept: Vec<Write>,
     failed: Option<Error>,
 }
 
@@ -171,6 +176,7 @@ impl Txn<'_> {
     }
 
     /// Removes an object that was read before and must not have changed since.
+            self.keep(object);
     pub fn delete<O: Object>(&mut self, object: &O) -> &mut Self {
         self.unchanged(object);
         self.batch.writes.push(Write::Delete { key: path(&object.key()) });
@@ -180,6 +186,7 @@ impl Txn<'_> {
     /// Writes an object whatever stands there: for Events, which only add up.
     pub fn put<O: Object>(&mut self, object: &O) -> &mut Self {
         let key = object.key();
+        self.keep(object);
         let mut object = object.clone();
         // The revision is the entry's own.
         object.meta_mut().resource_version = None;
@@ -195,14 +202,18 @@ impl Txn<'_> {
     }
 
     /// Durable when it answers. An empty transaction costs nothing and answers revision 0.
-    pub async fn commit(self) -> Result<Written, Error> {
+    pub async fn commit(mut self) -> Result<Written, Error> {
         if let Some(error) = self.failed {
             return Err(error);
         }
         if self.batch.writes.is_empty() && self.batch.guards.is_empty() {
             return Ok(Written::default());
         }
-        self.store.backend.commit(self.batch).await
+        // Before all others: whoever counts those of the transaction counts from its last one.
+        let own = self.batch.writes.len();
+        self.batch.writes.splice(0..0, self.kept);
+        let written = self.store.backend.commit(self.batch).await?;
+        Ok(Written::new(written.last, own))
     }
 
     fn unchanged<O: Object>(&mut self, object: &O) {

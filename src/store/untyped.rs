@@ -90,6 +90,7 @@ impl Txn<'_> {
     /// Removes an object that was read before and must not have changed since.
     pub fn delete_value(&mut self, key: &Key, value: &Value) -> &mut Self {
         self.guard_value(key, value);
+        self.keep_value(key.kind, value);
         self.batch.writes.push(Write::Delete { key: path(key) });
         self
     }
@@ -144,7 +145,7 @@ fn is_released(kind: Kind, value: &Value) -> bool {
         && (kind != Kind::Pod || meta["deletionGracePeriodSeconds"].as_i64() == Some(0))
 }
 
-fn decode(key: &str, value: &[u8], revision: Revision) -> Result<Value, Error> {
+pub(super) fn decode(key: &str, value: &[u8], revision: Revision) -> Result<Value, Error> {
     let mut value: Value = serde_json::from_slice(value)
         .map_err(|source| Error::Decode { key: key.to_owned(), source })?;
     if let Some(Value::Object(meta)) = value.get_mut("metadata") {

@@ -5,20 +5,31 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::{Job, JobSpec, JobStatus};
-use k8s_openapi::api::core::v1::{Event, Pod, PodTemplateSpec};
+use k8s_openapi::api::core::v1::{
+    ContainerStateTerminated, ContainerStatus, Event, Pod, PodTemplateSpec,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::containers::{containers, volumes};
 use super::sheet::{NONE, Sheet, between, rfc1123};
+use crate::api::duration::since;
 use crate::api::job::{completion_time, is_finished, start_time, true_condition};
 use crate::api::object::Object;
+use crate::api::pod::{all_container_statuses, finished_at, phase, restarts};
 use crate::cli::get::waits_for;
 
 /// Indexes are cut at the first comma from here on.
 const INDEXES_MAX: usize = 50;
 
 /// <https://kubernetes.io/docs/reference/kubectl/generated/kubectl_describe/>
-pub(super) fn render(job: &Job, pods: &[Pod], events: &[Event], now: Timestamp) -> String {
+///
+/// `gone`: what is remembered of pods that are gone.
+pub(super) fn render(
+    job: &Job,
+    (pods, gone): (&[Pod], &[Pod]),
+    events: &[Event],
+    now: Timestamp,
+) -> String {
     let mut sheet = Sheet::default();
     let metadata = &job.metadata;
     let empty = (JobSpec::default(), JobStatus::default());
@@ -36,6 +47,7 @@ pub(super) fn render(job: &Job, pods: &[Pod], events: &[Event], now: Timestamp) 
     wishes(&mut sheet, spec);
     course(&mut sheet, job, spec, status);
     template(&mut sheet, &spec.template);
+    remembered(&mut sheet, gone, now);
     sheet.events(events, now);
     sheet.finish() + "\n" + &why(job, pods, now) + "\n"
 }
@@ -123,6 +135,41 @@ fn template(sheet: &mut Sheet, template: &PodTemplateSpec) {
     }
     sheet.labels("  Node-Selectors", spec.node_selector.as_ref());
     sheet.tolerations("  Tolerations", spec.tolerations.as_ref());
+}
+
+/// How pods ended that are gone; their logs may still be there.
+fn remembered(sheet: &mut Sheet, gone: &[Pod], now: Timestamp) {
+    if gone.is_empty() {
+        return;
+    }
+    let mut gone: Vec<_> = gone.iter().collect();
+    gone.sort_by_key(|pod| (finished_at(pod), pod.name()));
+    sheet.line("Deleted Pods:");
+    sheet.line("  Name\tStatus\tRestarts\tContainer\tExit Code\tReason\tEnded");
+    sheet.line("  ----\t------\t--------\t---------\t---------\t------\t-----");
+    for pod in gone {
+        let head = format!("  {}\t{}\t{}", pod.name(), phase(pod).as_str(), restarts(pod));
+        let ends = all_container_statuses(pod).filter_map(|status| Some((status, end(status)?)));
+        let rows: Vec<_> = ends
+            .map(|(status, end)| {
+                let at = end.finished_at.as_ref().map(|time| time.0);
+                let reason = end.reason.as_deref().unwrap_or_default();
+                let ago = since(at, now);
+                format!("{head}\t{}\t{}\t{reason}\t{ago} ago", status.name, end.exit_code)
+            })
+            .collect();
+        if rows.is_empty() {
+            sheet.line(format!("{head}\t{NONE}\t\t\t"));
+        }
+        rows.into_iter().for_each(|row| sheet.line(row));
+    }
+    sheet.flush();
+}
+
+/// How a container ended, or did the time before.
+fn end(status: &ContainerStatus) -> Option<&ContainerStateTerminated> {
+    let now = status.state.as_ref().and_then(|state| state.terminated.as_ref());
+    now.or_else(|| status.last_state.as_ref().and_then(|state| state.terminated.as_ref()))
 }
 
 /// Why the Job is in the state it is in, in a sentence.
@@ -243,7 +290,30 @@ The Job is complete: 1 pod succeeded.
             event("SuccessfulCreate", "Created pod: pi-x", "2026-01-02T15:04:05Z"),
         ];
         let now = "2026-01-02T15:05:45Z".parse().unwrap();
-        assert_eq!(render(&job(), &[], &events, now), EXPECTED);
+        assert_eq!(render(&job(), (&[], &[]), &events, now), EXPECTED);
+    }
+
+    #[test]
+    fn how_pods_ended_that_are_gone_is_told() {
+        let now = "2026-01-02T15:05:45Z".parse().unwrap();
+        let gone: Pod = serde_json::from_value(json!({
+            "metadata": {"name": "pi-x"},
+            "status": {"phase": "Failed", "containerStatuses": [{
+                "name": "a", "restartCount": 2, "ready": false, "image": "", "imageID": "",
+                "state": {"terminated": {
+                    "exitCode": 3, "reason": "Error", "finishedAt": "2026-01-02T15:05:00Z",
+                }},
+            }]},
+        }))
+        .unwrap();
+        let text = render(&job(), (&[], &[gone]), &[], now);
+        let expected = "\
+Deleted Pods:
+  Name  Status  Restarts  Container  Exit Code  Reason  Ended
+  ----  ------  --------  ---------  ---------  ------  -----
+  pi-x  Failed  2         a          3          Error   45s ago
+";
+        assert!(text.contains(expected), "{text}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{Event, Pod};
 use serde_json::Value;
 
 use super::Exit;
-use super::remote::{Error, Remote, known, named, query, typed};
+use super::remote::{Error, Remote, known, named, query};
 
 /// Show all that is to be known of a Job or a pod
 #[derive(Debug, clap::Args)]
@@ -36,11 +36,12 @@ pub(super) async fn run(args: &Args, remote: &Remote) -> Result<Exit, Error> {
             }
         };
         for name in names {
-            let object = remote.get(&remote.path_of(&resource, &name)).await?;
             let gap = if shown { "\n\n" } else { "" };
             let text = match resource.kind.as_str() {
-                "Job" => of_job(typed(object)?, remote).await?,
-                "Pod" => of_pod(&typed(object)?, remote).await?,
+                "Job" => {
+                    of_job(remote.read(&remote.path_of(&resource, &name)).await?, remote).await?
+                }
+                "Pod" => of_pod(&remote.pod(&name).await?.0, remote).await?,
                 _ => {
                     let what = &resource.plural;
                     return Err(Error::usage(format!(
@@ -82,8 +83,9 @@ async fn of_job(job: Job, remote: &Remote) -> Result<String, Error> {
     let label = format!("batch.kubernetes.io/controller-uid={uid}");
     let path = pods.path(Some(&remote.namespace)) + &query(&[("labelSelector", &label)]);
     let pods: Vec<Pod> = remote.items(&path).await?;
+    let gone = remote.gone_pods(&label).await?;
     let events = events(&uid, remote).await?;
-    Ok(job::render(&job, &pods, &events, remote.clock.now()))
+    Ok(job::render(&job, (&pods, &gone), &events, remote.clock.now()))
 }
 
 async fn of_pod(pod: &Pod, remote: &Remote) -> Result<String, Error> {

@@ -106,7 +106,7 @@ impl Sheet {
     }
 
     /// Aligns what there is so far; what follows is aligned for itself.
-    fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         let cells: Vec<Vec<&str>> =
             self.lines.iter().map(|line| line.split('\t').collect()).collect();
         let mut texts = vec![String::new(); cells.len()];

@@ -8,10 +8,12 @@ mod error;
 mod observe;
 mod resources;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use http::{Method, Request, Response, header};
 use http_body_util::BodyExt;
+use k8s_openapi::api::core::v1::Pod;
 use kube::client::Body;
 use kube::core::Status;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -87,6 +89,32 @@ impl Remote {
         let mut list = self.get(path).await?;
         let items = list["items"].take();
         if items.is_null() { Ok(Vec::new()) } else { typed(items) }
+    }
+
+    /// Reads a pod, or what a kiln remembers of it when it is gone; whether it is. Other servers know of
+    /// no such thing.
+    pub(super) async fn pod(&self, name: &str) -> Result<(Pod, bool), Error> {
+        let path = self.path_of(&known("pods").expect("pods are known"), name);
+        match self.read(&path).await {
+            Err(error) if error.is_not_found() => {
+                let gone = self.read(&(path + "?gone=true")).await;
+                gone.map(|pod| (pod, true)).map_err(|_| error)
+            }
+            read => read.map(|pod| (pod, false)),
+        }
+    }
+
+    /// The pods with these labels that are gone, as far as a kiln remembers them.
+    pub(super) async fn gone_pods(&self, labels: &str) -> Result<Vec<Pod>, Error> {
+        let path = known("pods").expect("pods are known").path(Some(&self.namespace));
+        let asks = query(&[("labelSelector", labels), ("gone", "true")]);
+        let list = self.get(&(path.clone() + &asks)).await?;
+        // Whoever does not know what was asked for answers with those that are there.
+        let there: Vec<Pod> = self.items(&(path + &query(&[("labelSelector", labels)]))).await?;
+        let there: BTreeSet<_> = there.into_iter().filter_map(|pod| pod.metadata.uid).collect();
+        let mut gone: Vec<Pod> = typed(list["items"].clone())?;
+        gone.retain(|pod| pod.metadata.uid.as_ref().is_none_or(|uid| !there.contains(uid)));
+        Ok(gone)
     }
 
     pub(super) async fn send(

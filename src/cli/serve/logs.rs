@@ -35,6 +35,13 @@ impl PodLogs {
     pub(super) fn new(store: Store, log_dir: PathBuf) -> Self {
         Self { store, log_dir }
     }
+
+    /// Whether nothing more comes from an instance. Nothing comes from a pod that is gone, whatever
+    /// remains of it.
+    async fn has_ended(&self, pod: &Pod, instance: &Instance) -> bool {
+        let now = self.store.get::<Pod>(pod.namespace(), pod.name()).await;
+        now.map_or(true, |now| has_ended(now.as_ref(), pod.uid(), instance))
+    }
 }
 
 #[async_trait::async_trait]
@@ -46,7 +53,7 @@ impl Logs for PodLogs {
         if !is_there && !request.follow {
             return Err(missing(pod, &request));
         }
-        let ended = !request.follow || has_ended(Some(pod), pod.uid(), &instance);
+        let ended = !request.follow || self.has_ended(pod, &instance).await;
         let mut follower = Follower::new(path);
         if ended {
             follower.end();
@@ -413,6 +420,7 @@ mod tests {
         let waiting = pod(container(0, json!({"waiting": {"reason": "ErrImagePull"}})));
         let refused = place.read(&waiting, asked()).await.unwrap_err();
         assert_eq!(refused, "container \"a\" in pod \"p\" is waiting to start: ErrImagePull");
+        place.put(&waiting).await;
         let follow = Request { follow: true, ..asked() };
         let mut pieces = place.begin(&waiting, follow).await.unwrap();
         assert!(pieces.next().now_or_never().is_none());
@@ -429,12 +437,21 @@ mod tests {
     async fn following_from_the_last_lines_goes_on_to_the_end() {
         let place = Place::new();
         place.write(0, LOG);
+        place.put(&running()).await;
         let request = Request { follow: true, tail: Some(1), ..asked() };
         let mut pieces = place.begin(&running(), request).await.unwrap();
         assert_eq!(pieces.next().await.unwrap().unwrap(), "four\n");
         place.write(0, &format!("{LOG}2026-01-01T00:00:05.000000000Z stdout F five\n"));
         place.put(&over()).await;
         assert_eq!(all(pieces).await, "five\n");
+    }
+
+    #[tokio::test]
+    async fn what_remains_of_a_pod_is_followed_to_the_end_of_its_log() {
+        let place = Place::new();
+        place.write(0, LOG);
+        let follow = Request { follow: true, ..asked() };
+        assert_eq!(place.read(&running(), follow).await.unwrap(), "one\ntwo\nthree\nfour\n");
     }
 
     #[tokio::test]

@@ -27,8 +27,8 @@ use super::Exit;
 use super::connect::connect;
 use super::output::{Output, Printer};
 use super::room::of_host;
-use super::settings::Settings;
-use crate::engine::{self, Clock, Engine};
+use super::settings::{Settings, bytes, duration};
+use crate::engine::{self, Clock, Engine, LogRetention};
 use crate::runtime::{Containerd, Runtime};
 use crate::server::api::Api;
 use crate::server::{Listen, Server};
@@ -63,6 +63,16 @@ pub struct Args {
     log_format: LogFormat,
 
     #[command(flatten)]
+    /// How long logs outlive their pods, and how much of them: an age, a size, or both
+    #[arg(
+        long,
+        env = "KILN_LOG_RETENTION",
+        value_name = "AGE,BYTES",
+        default_value = "7d,10Gi",
+        value_parser = log_retention
+    )]
+    log_retention: LogRetention,
+
     settings: Settings,
 }
 
@@ -100,6 +110,26 @@ impl FromStr for Address {
 }
 
 /// What the daemon works with.
+/// Reads `7d,10Gi`, `7d`, `10Gi`; what is not said is as ever. `10GiB` is the same as `10Gi`.
+fn log_retention(text: &str) -> Result<LogRetention, String> {
+    let mut retention = LogRetention::default();
+    let (mut age, mut size) = (None, None);
+    for part in text.split(',').map(str::trim) {
+        let plain = part.strip_suffix("iB").map(|number| format!("{number}i"));
+        let known = match (duration(part), bytes(plain.as_deref().unwrap_or(part))) {
+            (Ok(time), _) => age.replace(time).is_some(),
+            (Err(_), Ok(number)) => size.replace(number).is_some(),
+            (Err(_), Err(_)) => true,
+        };
+        if known {
+            return Err("expected an age and a size, as in 7d,10Gi, or one of them".to_owned());
+        }
+    }
+    retention.age = age.unwrap_or(retention.age);
+    retention.bytes = size.unwrap_or(retention.bytes);
+    Ok(retention)
+}
+
 #[derive(Clone)]
 pub struct Parts {
     pub runtime: Arc<dyn Runtime>,
@@ -168,7 +198,8 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     let clock = Clock::system();
     let never = CancellationToken::new();
     let connection = connect(&args.settings, root, &log_dir, &clock, &never).await?;
-    let settings = args.settings.engine(None);
+    let mut settings = args.settings.engine(None);
+    settings.log_retention = args.log_retention;
     let (capacity, allocatable) = of_host(args.settings.max_pods, args.settings.reserve);
     let listen = Listen {
         socket: Some(args.socket.clone()),

@@ -111,6 +111,14 @@ impl Runtime for Stubborn {
         self.host.sweep(live).await
     }
 
+    async fn log_bytes(&self, pod: &Pod) -> Result<u64, Error> {
+        self.host.log_bytes(pod).await
+    }
+
+    async fn remove_logs(&self, pod: &Pod) -> Result<(), Error> {
+        self.host.remove_logs(pod).await
+    }
+
     fn pulls(&self) -> watch::Receiver<Pulls> {
         self.host.pulls()
     }
