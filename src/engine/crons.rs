@@ -73,7 +73,9 @@ async fn follow(shared: &Shared, stop: &CancellationToken) -> Result<(), store::
     let mut known = Known::new(crons, jobs);
     known.delete_orphans(shared).await?;
     loop {
+        shared.metrics.waiting("cronjob", known.queue.depth());
         known.look_at_all(shared).await;
+        shared.metrics.waiting("cronjob", known.queue.depth());
         let tick = known.queue.next_tick();
         // All branches are cancel-safe: nothing is taken from a watch that is not applied.
         let change = tokio::select! {
@@ -216,10 +218,12 @@ async fn reconcile(
         return Ok(plan.wake_at);
     }
     let (mut txn, mut notes) = (shared.store.txn(), Vec::new());
+    let mut created = Vec::new();
     for action in plan.actions {
         match action {
             Action::CreateJob(job) => {
                 txn.create(&*job);
+                created.push(job);
             }
             Action::DeleteJob { name } => {
                 if let Some(job) = jobs.iter().find(|job| job.name() == name) {
@@ -241,6 +245,7 @@ async fn reconcile(
         txn.update(&next);
     }
     txn.commit().await?;
+    created.iter().for_each(|job| shared.metrics.cron_created(job, now));
     Ok(plan.wake_at)
 }
 

@@ -15,6 +15,7 @@ use tracing::{debug, error, warn};
 
 use super::clock::later;
 use super::events::Teller;
+use super::metrics::{Look, took};
 use super::{Shared, gc};
 use crate::api::deletion::mark_pod;
 use crate::api::event::Note;
@@ -44,7 +45,8 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             let handle = looks.spawn(look(Arc::clone(&shared), key.clone()));
             keys.insert(handle.id(), key);
         }
-        let tick = shared.cache.queue(|queue| queue.next_tick());
+        let (tick, depth) = shared.cache.queue(|queue| (queue.next_tick(), queue.depth()));
+        shared.metrics.waiting("job", depth);
         // All branches are cancel-safe; a permit of `Notify` is kept until it is taken.
         tokio::select! {
             biased;
@@ -72,7 +74,11 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
 /// One look. Answers when to look again, if nothing else happens.
 async fn look(shared: Arc<Shared>, key: Key) -> Option<Timestamp> {
     let (job, pods) = shared.cache.job(&key)?;
-    let looked = match reconcile(&shared, &job, &pods).await {
+    let (begun, mut what) = (shared.clock.now(), Look::Reconciling);
+    let reconciled = reconcile(&shared, &job, &pods, &mut what).await;
+    let took = took(begun, shared.clock.now());
+    shared.metrics.synced(&job, what, reconciled.is_ok(), took);
+    let looked = match reconciled {
         Ok(_) if job.is_deleting() => gc::take_down(&shared, &job).await.map(|()| None),
         looked => looked,
     };
@@ -94,6 +100,7 @@ async fn reconcile(
     shared: &Shared,
     job: &Job,
     pods: &[Arc<Pod>],
+    what: &mut Look,
 ) -> Result<Option<Timestamp>, store::Error> {
     let now = shared.clock.now();
     let refs: Vec<&Pod> = pods.iter().map(AsRef::as_ref).collect();
@@ -102,6 +109,7 @@ async fn reconcile(
         earlier.extend(shared.store.get::<Job>(job.namespace(), name).await?);
     }
     let plan = job::reconcile(job, &refs, &earlier, &shared.settings.job, now);
+    *what = Look::of(&plan.actions);
     let mut next = job.clone();
     let status = as_stored(plan.record.status);
     if job.status.is_some() || status != JobStatus::default() {
@@ -133,6 +141,10 @@ async fn reconcile(
     txn.update(&next);
     // The pods were put in first, and the Job last.
     let stored = txn.commit().await?;
+    let known = |pod: &Pod| pods.iter().find(|known| known.name() == pod.name());
+    let changed: Vec<_> =
+        written.iter().filter_map(|pod| Some((known(pod)?.as_ref(), pod))).collect();
+    shared.metrics.job_changed((job, &next), &changed);
     for (mut pod, revision) in written.into_iter().zip(stored.revisions()) {
         pod.metadata.resource_version = Some(revision.to_string());
         shared.cache.committed_pod(pod);

@@ -16,13 +16,14 @@ mod events;
 mod follow;
 mod gc;
 mod jobs;
+pub(crate) mod metrics;
 mod objects;
 mod operations;
 mod pods;
 mod queue;
+mod retention;
 mod workers;
 
-mod retention;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +39,7 @@ use crate::{job, pod};
 
 use self::cache::Cache;
 pub use self::clock::Clock;
+pub use self::metrics::Metrics;
 pub use self::retention::LogRetention;
 
 /// How long to wait before the store or the runtime is asked again after it failed.
@@ -56,11 +58,11 @@ pub struct Settings {
     pub removals_at_once: usize,
     /// How often to look for what stands on the host without a pod, and for Events past their time.
     pub sweep_every: Duration,
+    /// For how long logs outlive their pods; of no use where the store keeps nothing of those.
+    pub log_retention: LogRetention,
 }
 
 impl Settings {
-    /// For how long logs outlive their pods; of no use where the store keeps nothing of those.
-    pub log_retention: LogRetention,
     /// The rules, with bounds that fit this host.
     pub fn new(job: job::Rules, pod: pod::Rules) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -72,10 +74,10 @@ impl Settings {
             starts_at_once: at_once,
             removals_at_once: at_once,
             sweep_every: Duration::from_mins(5),
+            log_retention: LogRetention::default(),
         }
     }
 }
-            log_retention: LogRetention::default(),
 
 /// A running engine. Dropping it aborts its tasks where they are; [`Engine::stop`] ends them in order.
 /// Containers outlive it either way, and the next engine takes them over.
@@ -104,6 +106,7 @@ struct Shared {
     cache: Cache,
     changes: objects::Changes,
     events: events::Memory,
+    metrics: Arc<Metrics>,
     starts: Semaphore,
     removals: Semaphore,
     /// Held for reading when a pod's worker is born, for writing during a sweep: a sweep that does not
@@ -146,6 +149,7 @@ impl Engine {
             cache: Cache::new(),
             changes: objects::Changes::new(),
             events: events::Memory::default(),
+            metrics: Arc::new(Metrics::new()),
             births: RwLock::default(),
         });
         let (mut control, mut pods, mut watches) =
@@ -158,12 +162,17 @@ impl Engine {
         control.run(|stop| gc::run_orphans(Arc::clone(&shared), stop));
         control.run(|stop| gc::run_expiries(Arc::clone(&shared), stop));
         control.run(|stop| gc::run_sweeps(Arc::clone(&shared), stop));
+        control.run(|stop| retention::run(Arc::clone(&shared), stop));
         Self { control, pods, watches, shared }
+    }
+
+    /// What is measured of it.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.shared.metrics)
     }
 
     /// Stops deciding, lets the operations that go on end, and returns when no task is left.
     /// Containers go on running.
-        control.run(|stop| retention::run(Arc::clone(&shared), stop));
     pub async fn stop(mut self) {
         self.control.end().await;
         self.shared.starts.close();

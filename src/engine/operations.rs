@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::{Instrument, debug_span};
 
 use super::clock::later;
+use super::metrics::took;
 use super::{Shared, objects};
 use crate::api::event::Note;
 use crate::pod::{
@@ -162,59 +163,82 @@ pub(super) fn may_precede_the_record(action: &Action) -> bool {
 /// Carries an action out.
 pub(super) async fn perform(shared: Arc<Shared>, pod: Arc<Pod>, action: Action) -> Fact {
     let span = debug_span!("operation", action = ?action);
-    async move {
-        let (runtime, now) = (&shared.runtime, shared.clock.now());
-        match action {
-            Action::Pull { image, policy } => {
-                let result = runtime.pull(&image, policy).await;
-                Fact::Pulled { image, result }
-            }
-            Action::CreateSandbox => {
-                let Some(_turn) = turn(&shared.starts).await else { return Fact::NotBegun };
-                let made = match objects::read(&shared.store, &pod).await {
-                    Ok(referred) => runtime.create_sandbox(&pod, &referred).await,
-                    Err(error) => Err(unread(&error)),
-                };
-                Fact::SandboxMade(made)
-            }
-            Action::UpdateVolumes => {
-                let updated = match objects::read(&shared.store, &pod).await {
-                    Ok(referred) => runtime.update_volumes(&pod, &referred).await,
-                    Err(error) => Err(unread(&error)),
-                };
-                Fact::VolumesUpdated(updated)
-            }
-            Action::Start(instance) => {
-                let Some(_turn) = turn(&shared.starts).await else { return Fact::NotBegun };
-                let result = match objects::read(&shared.store, &pod).await {
-                    Ok(referred) => runtime.start(&pod, &instance, &referred).await,
-                    Err(error) => Err(StartError::Retry { message: unread(&error).to_string() }),
-                };
-                Fact::Started(instance, result)
-            }
-            Action::Signal { instance, signal } => {
-                let result = runtime.signal(&pod, &instance, signal).await;
-                Fact::Signalled { instance, signal, at: now, result }
-            }
-            Action::Check { instance, check } => {
-                let result = ask(&shared, &pod, &instance, check).await;
-                Fact::Checked { instance, check, at: now, result }
-            }
-            Action::Remove(instance) => {
-                let Some(_turn) = turn(&shared.removals).await else { return Fact::NotBegun };
-                let result = runtime.remove(&pod, &instance).await;
-                Fact::Removed(instance, result)
-            }
-            Action::RemoveSandbox => {
-                let Some(_turn) = turn(&shared.removals).await else { return Fact::NotBegun };
-                let uid = pod.metadata.uid.as_deref().unwrap_or_default();
-                Fact::SandboxRemoved(runtime.remove_sandbox(uid).await)
-            }
-            Action::ReleasePod | Action::Tell(_) => Fact::NotBegun,
-        }
+    let (begun, operation) = (shared.clock.now(), operation(&action));
+    let fact = carry_out(Arc::clone(&shared), pod, action).instrument(span).await;
+    if let Fact::Pulled { result, .. } = &fact {
+        shared.metrics.pulled(result);
     }
-    .instrument(span)
-    .await
+    if let (Some(operation), Some(is_done)) = (operation, is_done(&fact)) {
+        shared.metrics.performed(&operation, is_done, took(begun, shared.clock.now()));
+    }
+    fact
+}
+
+/// Whether what was begun was done; `None`: it was not begun.
+fn is_done(fact: &Fact) -> Option<bool> {
+    match fact {
+        Fact::Pulled { result, .. } => Some(result.is_ok()),
+        Fact::Started(_, result) => Some(result.is_ok()),
+        Fact::SandboxMade(result) => Some(result.is_ok()),
+        Fact::Checked { result, .. } => Some(result.is_ok()),
+        Fact::Signalled { result, .. }
+        | Fact::Removed(_, result)
+        | Fact::VolumesUpdated(result)
+        | Fact::SandboxRemoved(result) => Some(result.is_ok()),
+        Fact::Exited(..) | Fact::NotBegun => None,
+    }
+}
+
+async fn carry_out(shared: Arc<Shared>, pod: Arc<Pod>, action: Action) -> Fact {
+    let (runtime, now) = (&shared.runtime, shared.clock.now());
+    match action {
+        Action::Pull { image, policy } => {
+            let result = runtime.pull(&image, policy).await;
+            Fact::Pulled { image, result }
+        }
+        Action::CreateSandbox => {
+            let Some(_turn) = turn(&shared.starts).await else { return Fact::NotBegun };
+            let made = match objects::read(&shared.store, &pod).await {
+                Ok(referred) => runtime.create_sandbox(&pod, &referred).await,
+                Err(error) => Err(unread(&error)),
+            };
+            Fact::SandboxMade(made)
+        }
+        Action::UpdateVolumes => {
+            let updated = match objects::read(&shared.store, &pod).await {
+                Ok(referred) => runtime.update_volumes(&pod, &referred).await,
+                Err(error) => Err(unread(&error)),
+            };
+            Fact::VolumesUpdated(updated)
+        }
+        Action::Start(instance) => {
+            let Some(_turn) = turn(&shared.starts).await else { return Fact::NotBegun };
+            let result = match objects::read(&shared.store, &pod).await {
+                Ok(referred) => runtime.start(&pod, &instance, &referred).await,
+                Err(error) => Err(StartError::Retry { message: unread(&error).to_string() }),
+            };
+            Fact::Started(instance, result)
+        }
+        Action::Signal { instance, signal } => {
+            let result = runtime.signal(&pod, &instance, signal).await;
+            Fact::Signalled { instance, signal, at: now, result }
+        }
+        Action::Check { instance, check } => {
+            let result = ask(&shared, &pod, &instance, check).await;
+            Fact::Checked { instance, check, at: now, result }
+        }
+        Action::Remove(instance) => {
+            let Some(_turn) = turn(&shared.removals).await else { return Fact::NotBegun };
+            let result = runtime.remove(&pod, &instance).await;
+            Fact::Removed(instance, result)
+        }
+        Action::RemoveSandbox => {
+            let Some(_turn) = turn(&shared.removals).await else { return Fact::NotBegun };
+            let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+            Fact::SandboxRemoved(runtime.remove_sandbox(uid).await)
+        }
+        Action::ReleasePod | Action::Tell(_) => Fact::NotBegun,
+    }
 }
 
 fn unread(error: &store::Error) -> runtime::Error {

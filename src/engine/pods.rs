@@ -21,6 +21,7 @@ use tracing::{Instrument, debug, info_span, warn};
 use super::cache::revision;
 use super::clock::later;
 use super::commit::{Commit, as_stored, commit, stored};
+use super::metrics::Progress;
 use super::objects::Interest;
 use super::operations::{self, Fact, Retry, Task, Troubles};
 use super::{RETRY, Shared};
@@ -57,6 +58,7 @@ pub(super) struct Worker {
     store_fails: bool,
     /// No commit before this time: the store failed.
     store_retry: Option<Timestamp>,
+    progress: Progress,
 }
 
 /// What a worker is to do next.
@@ -78,6 +80,7 @@ impl Worker {
             Observed { sandbox, containers: found.containers, ..Observed::default() };
         // Nobody knows what changed while no engine ran.
         observed.needs.are_stale = has_live_volumes(&pod);
+        let progress = Progress::new(&shared.metrics, &observed, shared.clock.now());
         Self {
             interest: shared.changes.interest(&pod),
             shared,
@@ -94,6 +97,7 @@ impl Worker {
             committing: Vec::new(),
             store_fails: false,
             store_retry: None,
+            progress,
         }
     }
 
@@ -105,6 +109,7 @@ impl Worker {
     async fn work(mut self, stop: CancellationToken) {
         let Some(born) = stop.run_until_cancelled(self.shared.births.read()).await else { return };
         drop(born);
+        self.progress.look(&self.observed, self.shared.clock.now());
         self.wait_for_running();
         loop {
             let Next::Wait(wake_at) = self.look() else { return };
@@ -217,6 +222,7 @@ impl Worker {
         match result {
             Ok(Some(pod)) => {
                 self.store_fails = false;
+                self.shared.metrics.pod_changed(&self.pod, &pod);
                 self.pod = Arc::new(pod.clone());
                 self.shared.cache.committed_pod(pod);
             }
@@ -311,6 +317,7 @@ impl Worker {
             Err(broken) if broken.is_cancelled() => Ok(()),
             Err(broken) => Err(broken.to_string()),
         };
+        self.progress.look(&self.observed, now);
         if let Task::Operation(operation) = task {
             self.observed.in_flight.remove(&operation);
             match learned {

@@ -106,6 +106,11 @@ impl<K: Ord + Clone> Queue<K> {
         }
     }
 
+    /// How many keys wait.
+    pub(super) fn depth(&self) -> usize {
+        self.ready.len()
+    }
+
     /// When to call [`Queue::tick`] next.
     pub(super) fn next_tick(&self) -> Option<Timestamp> {
         self.timers.next()

@@ -29,23 +29,31 @@ pub(super) enum Judgement {
 
 /// The first rule that matches decides; a failure that none matches counts.
 pub(super) fn judge(job: &Job, pod: &Pod) -> Judgement {
-    let policy = job.spec.as_ref().and_then(|spec| spec.pod_failure_policy.as_ref());
-    let rules = policy.map_or(&[][..], |policy| &policy.rules);
-    for (index, rule) in rules.iter().enumerate() {
-        let Some(what) = matched(rule, pod) else { continue };
-        match rule.action.as_str() {
-            "Count" => return Judgement::Count,
-            "Ignore" => return Judgement::Ignore,
-            "FailIndex" => return Judgement::FailIndex,
-            "FailJob" => {
-                let message = format!("{what} matching FailJob rule at index {index}");
-                return Judgement::FailJob { message };
-            }
-            // An action that is not known skips its rule.
-            _ => {}
+    match decisive(job, pod) {
+        None | Some((_, "Count", _)) => Judgement::Count,
+        Some((_, "Ignore", _)) => Judgement::Ignore,
+        Some((_, "FailIndex", _)) => Judgement::FailIndex,
+        Some((index, _, what)) => {
+            Judgement::FailJob { message: format!("{what} matching FailJob rule at index {index}") }
         }
     }
-    Judgement::Count
+}
+
+/// The action of the rule that decides about a failed pod, if one does.
+pub fn failure_rule(job: &Job, pod: &Pod) -> Option<&'static str> {
+    decisive(job, pod).map(|(_, action, _)| action)
+}
+
+/// The first rule that matches: its index, its action, and what of the pod it is about. A rule with an
+/// action that is not known is skipped.
+fn decisive(job: &Job, pod: &Pod) -> Option<(usize, &'static str, String)> {
+    let policy = job.spec.as_ref().and_then(|spec| spec.pod_failure_policy.as_ref());
+    let rules = policy.map_or(&[][..], |policy| &policy.rules);
+    rules.iter().enumerate().find_map(|(index, rule)| {
+        let known = ["Count", "Ignore", "FailIndex", "FailJob"];
+        let action = known.into_iter().find(|action| *action == rule.action)?;
+        Some((index, action, matched(rule, pod)?))
+    })
 }
 
 /// What of the pod the rule is about, if it is about this pod.

@@ -35,6 +35,7 @@ use crate::api::event::Note;
 
 pub use after::awaits;
 pub use claim::adopts;
+pub use failure_policy::failure_rule;
 pub use reconcile::reconcile;
 
 pub use crate::api::deletion::TRACKING_FINALIZER;

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::discovery::Documents;
 use super::identity::{Access, Caller};
 use super::logs::Logs;
-use super::metrics::Metrics;
+use super::metrics::{Measures, Metrics};
 use super::request::{Form, Parameters, Target, form, target};
 use super::resources::{Behind, Resource, Subresource, Verb};
 use super::respond::{Answer, Response, failure, text};
@@ -45,6 +45,7 @@ pub struct Api {
     pub(super) now: Now,
     pub(super) logs: Arc<dyn Logs>,
     pub(super) metrics: Metrics,
+    pub(super) measures: Option<Arc<dyn Measures>>,
     pub(super) documents: Documents,
     /// Held while a Job begins to wait for others.
     pub(super) waits: Mutex<()>,
@@ -107,12 +108,18 @@ impl Api {
             now,
             logs,
             metrics: Metrics::new(),
+            measures: None,
             documents: Documents::new(),
             waits: Mutex::new(()),
             stop: CancellationToken::new(),
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
         }
+    }
+
+    /// The same; its metrics are told with those of others.
+    pub fn with_measures(self, others: Arc<dyn Measures>) -> Self {
+        Self { measures: Some(others), ..self }
     }
 
     /// Answers a request, whatever happens.

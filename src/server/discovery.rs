@@ -9,6 +9,7 @@ use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 
 use super::api::Api;
+use super::metrics::Build;
 use super::openapi::{self, OpenApi};
 use super::request::accepted;
 use super::resources::{RESOURCES, Resource, Verb, group_versions};
@@ -76,7 +77,8 @@ pub(super) async fn answer(
         "/version" => Some(Answer::ok(version()).into_response(asked)),
         "/metrics" => {
             let media = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            Some(whole(api.metrics.text().into(), media))
+            let text = api.metrics.text(api.measures.as_deref());
+            Some(whole(text.into(), media))
         }
         "" => {
             let paths = [
@@ -106,17 +108,27 @@ pub(super) async fn answer(
 
 /// Which Kubernetes it is like.
 fn version() -> Value {
+    let Build { major, minor, git_version, platform } = build();
+    json!({
+        "major": major, "minor": minor, "gitVersion": git_version,
+        "gitCommit": "", "gitTreeState": "clean", "buildDate": "1970-01-01T00:00:00Z",
+        "goVersion": "", "compiler": "rustc", "platform": platform,
+    })
+}
+
+/// The same, as it is counted.
+pub(super) fn build() -> Build {
     let arch = match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
         other => other,
     };
-    json!({
-        "major": MAJOR, "minor": MINOR,
-        "gitVersion": format!("v{MAJOR}.{MINOR}.0+kiln-{}", env!("CARGO_PKG_VERSION")),
-        "gitCommit": "", "gitTreeState": "clean", "buildDate": "1970-01-01T00:00:00Z",
-        "goVersion": "", "compiler": "rustc", "platform": format!("linux/{arch}"),
-    })
+    Build {
+        major: MAJOR,
+        minor: MINOR,
+        git_version: format!("v{MAJOR}.{MINOR}.0+kiln-{}", env!("CARGO_PKG_VERSION")),
+        platform: format!("linux/{arch}"),
+    }
 }
 
 /// The groups: all that is in them at once for whoever can read that, else their versions.

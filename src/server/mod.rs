@@ -16,7 +16,7 @@ pub mod listen;
 pub mod logs;
 pub mod manifests;
 mod metadata;
-mod metrics;
+pub mod metrics;
 mod namespaces;
 mod node;
 pub mod objects;

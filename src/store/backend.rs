@@ -144,4 +144,7 @@ pub trait Backend: Send + Sync + 'static {
 
     /// The changes from now on. A receiver that lags has to read the history again.
     fn subscribe(&self) -> broadcast::Receiver<Arc<RawChange>>;
+
+    /// What is measured of it, in OpenMetrics without the mark of its end.
+    fn write_metrics(&self, out: &mut String);
 }

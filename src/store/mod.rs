@@ -5,6 +5,7 @@
 
 pub mod backend;
 pub mod gone;
+mod metrics;
 mod sqlite;
 #[cfg(test)]
 mod tests;
@@ -79,10 +80,10 @@ impl Error {
 #[derive(Clone)]
 pub struct Store {
     backend: Arc<dyn Backend>,
-}
-
     /// Whether what remains of a pod that goes is kept.
     keeps: bool,
+}
+
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Store")
@@ -122,6 +123,11 @@ impl Store {
 
     pub fn txn(&self) -> Txn<'_> {
         Txn { store: self, batch: Batch::default(), kept: Vec::new(), failed: None }
+    }
+
+    /// What is measured of it, in OpenMetrics without the mark of its end.
+    pub fn write_metrics(&self, out: &mut String) {
+        self.backend.write_metrics(out);
     }
 
     /// The revision of the last change.
@@ -169,6 +175,7 @@ impl Txn<'_> {
     pub fn update<O: Object>(&mut self, object: &O) -> &mut Self {
         self.unchanged(object);
         if object.is_released() {
+            self.keep(object);
             self.batch.writes.push(Write::Delete { key: path(&object.key()) });
             return self;
         }
@@ -176,9 +183,9 @@ impl Txn<'_> {
     }
 
     /// Removes an object that was read before and must not have changed since.
-            self.keep(object);
     pub fn delete<O: Object>(&mut self, object: &O) -> &mut Self {
         self.unchanged(object);
+        self.keep(object);
         self.batch.writes.push(Write::Delete { key: path(&object.key()) });
         self
     }
@@ -186,7 +193,6 @@ impl Txn<'_> {
     /// Writes an object whatever stands there: for Events, which only add up.
     pub fn put<O: Object>(&mut self, object: &O) -> &mut Self {
         let key = object.key();
-        self.keep(object);
         let mut object = object.clone();
         // The revision is the entry's own.
         object.meta_mut().resource_version = None;

@@ -11,6 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -20,6 +21,7 @@ use super::Error;
 use super::backend::{
     Backend, Batch, Entry, Guard, Range, RawChange, Revision, Slice, Write, Written, next_after,
 };
+use super::metrics::Metrics;
 
 /// The layout of the tables; a file with a higher number was written by a newer kiln.
 const SCHEMA_VERSION: i64 = 2;
@@ -103,6 +105,7 @@ pub(super) struct Sqlite {
     reader: Arc<Mutex<Connection>>,
     writer: Writer,
     changes: broadcast::Sender<Arc<RawChange>>,
+    metrics: Arc<Metrics>,
 }
 
 #[derive(Debug)]
@@ -141,12 +144,14 @@ impl Sqlite {
         let (changes, _) = broadcast::channel(BROADCAST_MAX);
         let (requests, queue) = mpsc::channel(QUEUE_MAX);
         let publish = changes.clone();
+        let metrics = Arc::new(Metrics::new());
+        let measure = Arc::clone(&metrics);
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || write_until_closed(writing, queue, &publish))
+            .spawn(move || write_until_closed(writing, queue, &publish, &measure))
             .map_err(|source| Error::Thread { source })?;
         let writer = Writer::Thread { requests: Some(requests), thread: Some(thread) };
-        Ok(Self { reader, writer, changes })
+        Ok(Self { reader, writer, changes, metrics })
     }
 
     /// A store that ends with the process.
@@ -156,7 +161,9 @@ impl Sqlite {
             .map_err(|source| Error::Open { path: path.to_path_buf(), source })?;
         prepare(&mut connection, path)?;
         let (changes, _) = broadcast::channel(BROADCAST_MAX);
-        Ok(Self { reader: Arc::new(Mutex::new(connection)), writer: Writer::Inline, changes })
+        let reader = Arc::new(Mutex::new(connection));
+        let metrics = Arc::new(Metrics::new());
+        Ok(Self { reader, writer: Writer::Inline, changes, metrics })
     }
 
     fn read(&self) -> MutexGuard<'_, Connection> {
@@ -222,7 +229,7 @@ impl Backend for Sqlite {
         match &self.writer {
             Writer::Inline => {
                 let mut connection = self.read();
-                let mut group = write_group(&mut connection, vec![batch]);
+                let mut group = write_group(&mut connection, vec![batch], &self.metrics);
                 publish(&self.changes, group.changes);
                 group.answers.pop().expect("one batch has one answer")
             }
@@ -273,6 +280,10 @@ impl Backend for Sqlite {
     fn subscribe(&self) -> broadcast::Receiver<Arc<RawChange>> {
         self.changes.subscribe()
     }
+
+    fn write_metrics(&self, out: &mut String) {
+        self.metrics.write(out);
+    }
 }
 
 /// Makes the file where there is none: only its owner may read what is in it, Secrets among it. SQLite
@@ -307,6 +318,7 @@ fn write_until_closed(
     mut connection: Connection,
     mut queue: mpsc::Receiver<Request>,
     changes: &broadcast::Sender<Arc<RawChange>>,
+    metrics: &Metrics,
 ) {
     while let Some(first) = queue.blocking_recv() {
         let mut requests = vec![first];
@@ -316,7 +328,7 @@ fn write_until_closed(
             requests.push(next);
         }
         let (batches, asked): (Vec<_>, Vec<_>) = requests.into_iter().unzip();
-        let group = write_group(&mut connection, batches);
+        let group = write_group(&mut connection, batches, metrics);
         publish(changes, group.changes);
         for (answer, asked) in group.answers.into_iter().zip(asked) {
             // Whoever asked may have gone away; the commit stands.
@@ -338,11 +350,19 @@ struct Group {
     changes: Vec<RawChange>,
 }
 
-fn write_group(connection: &mut Connection, batches: Vec<Batch>) -> Group {
+fn write_group(connection: &mut Connection, batches: Vec<Batch>, metrics: &Metrics) -> Group {
     let count = batches.len();
-    match try_write_group(connection, batches) {
-        Ok(group) => group,
+    let begun = stopwatch();
+    let written = try_write_group(connection, batches);
+    let took = begun.elapsed();
+    match written {
+        Ok(group) => {
+            let refused = group.answers.iter().filter(|answer| answer.is_err()).count();
+            metrics.committed([count - refused, refused, 0].map(number), took);
+            group
+        }
         Err(source) => {
+            metrics.committed([0, 0, count].map(number), took);
             let source = Arc::new(source);
             let refuse = || Err(Error::write(Arc::clone(&source)));
             Group {
@@ -351,6 +371,16 @@ fn write_group(connection: &mut Connection, batches: Vec<Batch>) -> Group {
             }
         }
     }
+}
+
+fn number(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+/// What takes time here is the disk, which no clock that is told can speed up.
+#[expect(clippy::disallowed_methods, reason = "measures, and decides nothing")]
+fn stopwatch() -> Instant {
+    Instant::now()
 }
 
 fn try_write_group(connection: &mut Connection, batches: Vec<Batch>) -> rusqlite::Result<Group> {

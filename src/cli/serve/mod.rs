@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -31,6 +31,7 @@ use super::settings::{Settings, bytes, duration};
 use crate::engine::{self, Clock, Engine, LogRetention};
 use crate::runtime::{Containerd, Runtime};
 use crate::server::api::Api;
+use crate::server::metrics::Measures;
 use crate::server::{Listen, Server};
 use crate::store::Store;
 
@@ -62,7 +63,6 @@ pub struct Args {
     #[arg(long, env = "KILN_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
 
-    #[command(flatten)]
     /// How long logs outlive their pods, and how much of them: an age, a size, or both
     #[arg(
         long,
@@ -73,6 +73,7 @@ pub struct Args {
     )]
     log_retention: LogRetention,
 
+    #[command(flatten)]
     settings: Settings,
 }
 
@@ -109,7 +110,6 @@ impl FromStr for Address {
     }
 }
 
-/// What the daemon works with.
 /// Reads `7d,10Gi`, `7d`, `10Gi`; what is not said is as ever. `10GiB` is the same as `10Gi`.
 fn log_retention(text: &str) -> Result<LogRetention, String> {
     let mut retention = LogRetention::default();
@@ -130,6 +130,7 @@ fn log_retention(text: &str) -> Result<LogRetention, String> {
     Ok(retention)
 }
 
+/// What the daemon works with.
 #[derive(Clone)]
 pub struct Parts {
     pub runtime: Arc<dyn Runtime>,
@@ -247,6 +248,23 @@ fn claim(root: &Path) -> anyhow::Result<File> {
     Ok(lock)
 }
 
+/// What is measured beside the API.
+#[derive(Debug)]
+struct Measured {
+    store: Store,
+    /// There is none yet when the API begins to answer.
+    engine: OnceLock<Arc<engine::Metrics>>,
+}
+
+impl Measures for Measured {
+    fn write(&self, out: &mut String) {
+        self.store.write_metrics(out);
+        if let Some(engine) = self.engine.get() {
+            engine.write(out);
+        }
+    }
+}
+
 /// The engine and the API, side by side on one store.
 #[derive(Debug)]
 pub struct Daemon {
@@ -263,9 +281,14 @@ impl Daemon {
         let logs = PodLogs::new(parts.store.clone(), parts.log_dir);
         let now = parts.clock.clone();
         let now = Arc::new(move || now.now());
-        let api = Arc::new(Api::new(parts.store.clone(), now, Arc::new(logs)));
+        let measured = Arc::new(Measured { store: parts.store.clone(), engine: OnceLock::new() });
+        let measures = Arc::<Measured>::clone(&measured);
+        let api = Api::new(parts.store.clone(), now, Arc::new(logs)).with_measures(measures);
+        let api = Arc::new(api);
         let server = Server::start(api, parts.listen).await.context("cannot serve the API")?;
         let engine = Engine::start(parts.store, parts.runtime, parts.clock, parts.settings);
+        // It is set nowhere else.
+        let _ = measured.engine.set(engine.metrics());
         info!(address = ?server.address(), "kiln serves");
         Ok(Self { engine, server })
     }
@@ -284,7 +307,15 @@ impl Daemon {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixStream;
+
     use super::*;
+    use crate::api::amounts::Amounts;
+    use crate::runtime::fake::Fake;
+    use crate::{job, pod};
 
     #[test]
     fn a_root_has_one_daemon() {
@@ -295,6 +326,69 @@ mod tests {
         assert!(second.starts_with("another `kiln serve` works with"), "{second}");
         drop(first);
         claim(&root).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_measured_is_documented() {
+        let root = tempfile::tempdir().unwrap();
+        let clock = Clock::system();
+        let now = clock.clone();
+        let socket = root.path().join("kiln.sock");
+        let parts = Parts {
+            runtime: Arc::new(Fake::new(move || now.now())),
+            store: Store::in_memory().unwrap(),
+            clock,
+            settings: engine::Settings::new(job::Rules::default(), pod::Rules::default()),
+            log_dir: root.path().to_owned(),
+            listen: Listen {
+                socket: Some(socket.clone()),
+                address: None,
+                root: root.path().to_owned(),
+                host: "here".to_owned(),
+                capacity: Amounts::default(),
+                allocatable: Amounts::default(),
+            },
+        };
+        let daemon = Daemon::start(parts).await.unwrap();
+        let ask = async |path: &str| {
+            let mut stream = UnixStream::connect(&socket).await.unwrap();
+            let head = format!("GET {path} HTTP/1.1\r\nhost: kiln\r\nconnection: close\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            stream
+        };
+        let mut watch = ask("/api/v1/namespaces?watch=true").await;
+        assert!(watch.read(&mut [0; 16]).await.unwrap() > 0);
+        let mut answer = String::new();
+        ask("/metrics").await.read_to_string(&mut answer).await.unwrap();
+        daemon.stop().await;
+        let answer = answer + &engine::metrics::tests::all();
+
+        let documented = include_str!("../../../docs/metrics.md").lines().filter_map(|line| {
+            let mut cells = line.split('|').map(str::trim).skip(1);
+            let name = cells.next()?.strip_prefix('`')?.strip_suffix('`')?;
+            Some(format!("{name} {}", cells.next()?))
+        });
+        let measured = answer.lines().filter_map(|line| {
+            let (name, kind) = line.strip_prefix("# TYPE ")?.split_once(' ')?;
+            let total = if kind == "counter" { "_total" } else { "" };
+            Some(format!("{name}{total} {kind}"))
+        });
+        let documented: BTreeSet<_> = documented.collect();
+        assert_eq!(documented, measured.collect(), "docs/metrics.md and what is measured differ");
+        assert!(answer.contains("# EOF"), "{answer}");
+    }
+
+    #[test]
+    fn logs_are_kept_for_a_time_and_up_to_a_size() {
+        let read = |text: &str| log_retention(text).map(|kept| (kept.age.as_secs(), kept.bytes));
+        assert_eq!(read("7d,10Gi"), Ok((7 * 86_400, 10 << 30)));
+        assert_eq!(log_retention("7d,10GiB"), Ok(LogRetention::default()));
+        assert_eq!(read("1M, 12h"), Ok((12 * 3600, 1_000_000)));
+        assert_eq!(read("0"), Ok((0, 10 << 30)));
+        assert_eq!(read("500Mi"), Ok((7 * 86_400, 500 << 20)));
+        for text in ["", "7d,", "7d,1h", "1Gi,2Gi", "7 days", "7d,10Gi,1", "10GB"] {
+            assert!(read(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -1,21 +1,26 @@
 //! What is measured of the API.
 //!
-//! Owns: the metrics, under the names that Kubernetes gives them. Must not know: who reads them.
+//! Owns: the metrics, under the names that Kubernetes gives them, and putting those of others beside them. Must
+//! not know: who reads them, or what others measure.
 //! <https://kubernetes.io/docs/reference/instrumentation/metrics/>
+
+mod process;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use self::process::Process;
 use super::api::Label;
+use super::discovery;
 use super::resources::Resource;
 
 /// What a request is counted by.
@@ -42,6 +47,21 @@ struct Watched {
     group: &'static str,
     version: &'static str,
     kind: &'static str,
+}
+
+/// What runs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Build {
+    pub(super) major: &'static str,
+    pub(super) minor: &'static str,
+    pub(super) git_version: String,
+    pub(super) platform: String,
+}
+
+/// Whoever measures something else than the API.
+pub trait Measures: Send + Sync + 'static {
+    /// Writes its metrics in OpenMetrics, without the mark of its end.
+    fn write(&self, out: &mut String);
 }
 
 /// Seconds, as an API server sorts them.
@@ -71,6 +91,10 @@ impl Metrics {
         registry.register("apiserver_request_duration_seconds", help, durations.clone());
         let help = "Watches that go on";
         registry.register("apiserver_longrunning_requests", help, watches.clone());
+        let build = Family::<Build, Gauge>::default();
+        build.get_or_create(&discovery::build()).set(1);
+        registry.register("kubernetes_build_info", "What runs", build);
+        registry.register_collector(Box::new(Process));
         Self { registry, requests, durations, watches }
     }
 
@@ -101,11 +125,15 @@ impl Metrics {
         Watching(Arc::new(gauge))
     }
 
-    /// All of it, as OpenMetrics.
-    pub(super) fn text(&self) -> String {
+    /// All of it, and what others measure, as OpenMetrics.
+    pub(super) fn text(&self, others: Option<&dyn Measures>) -> String {
         let mut text = String::new();
         // A String takes everything.
-        let _ = encode(&mut text, &self.registry);
+        let _ = encode_registry(&mut text, &self.registry);
+        if let Some(others) = others {
+            others.write(&mut text);
+        }
+        let _ = encode_eof(&mut text);
         text
     }
 }
