@@ -340,7 +340,7 @@ impl Shared {
         let (layout, own, addresses) = (self.layout.clone(), pod.clone(), ips.clone());
         let write = move || sandbox::write_files(&layout, &own, &addresses, on_host);
         blocking(ATTEMPT, write).await?;
-        self.networks.settle(uid)?;
+        self.networks.settle(uid).await?;
         Ok(ips)
     }
 

@@ -120,6 +120,23 @@ fn two_pods_with_the_same_port_of_the_host_run_one_after_the_other() {
 }
 
 #[test]
+fn the_pods_of_an_indexed_job_find_one_another_by_their_names() {
+    let host = Host::new();
+    // The first listens; the last comes later, and is seen by those that run.
+    let script = "i=$JOB_COMPLETION_INDEX; test $i = 2 && sleep 1; \
+                  until grep -q j-2.ring /etc/hosts; do sleep 0.1; done; \
+                  for n in 0 1 2; do ping -c 1 -W 5 j-$n.ring >/dev/null && echo $i sees $n; done; \
+                  if test $i = 0; then nc -l -p 5000; else sleep 2; test $i = 1 && \
+                  echo one to nought | nc -w 5 j-0.ring.default.svc.cluster.local 5000; fi; true";
+    let fields = "completions: 3\n  parallelism: 3\n  completionMode: Indexed";
+    let outcome = Outcome::of(&mut kiln(&host, &job(fields, "subdomain: ring", "", script)));
+    outcome.exits(0).prints("one to nought");
+    for (index, other) in (0..3).flat_map(|index| (0..3).map(move |other| (index, other))) {
+        outcome.prints(&format!("{index} sees {other}"));
+    }
+}
+
+#[test]
 fn what_a_plugin_complains_of_is_told() {
     let host = Host::new();
     let dir = host.path().join("plugins");

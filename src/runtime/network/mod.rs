@@ -8,6 +8,7 @@
 //! <https://github.com/containernetworking/cni/blob/main/SPEC.md>
 
 mod firewall;
+mod hosts;
 mod list;
 mod own;
 mod plugin;
@@ -115,6 +116,8 @@ pub(super) struct Networks {
     network: Network,
     own: Own,
     known: Mutex<BTreeMap<String, Record>>,
+    /// Held while hosts files are written: the last to write has seen all.
+    introducing: Mutex<()>,
 }
 
 impl Networks {
@@ -124,6 +127,7 @@ impl Networks {
         let read = |uid: String| Record::read(&layout.pod(&uid)).map(|record| (uid, record));
         Self {
             known: Mutex::new(uids.into_iter().filter_map(read).collect()),
+            introducing: Mutex::default(),
             own: Own::new(layout),
             layout: layout.clone(),
             network,
@@ -142,7 +146,7 @@ impl Networks {
     }
 
     /// Gives the pod its addresses and ports, unless it has them. Its namespaces stand.
-    pub(super) async fn attach(&self, pod: &Pod) -> Result<Vec<String>, Error> {
+    pub(super) async fn attach(self: &Arc<Self>, pod: &Pod) -> Result<Vec<String>, Error> {
         let uid = pod.uid();
         let known = self.known().get(uid).cloned();
         if let Some(known) = known {
@@ -165,15 +169,16 @@ impl Networks {
         attached
     }
 
-    /// Notes that everything of the sandbox stands.
-    pub(super) fn settle(&self, uid: &str) -> Result<(), Error> {
+    /// Notes that everything of the sandbox stands, and has the pods of its subdomain know it.
+    pub(super) async fn settle(self: &Arc<Self>, uid: &str) -> Result<(), Error> {
         let Some(mut record) = self.known().get(uid).cloned() else { return Ok(()) };
         record.ready = true;
-        self.store(uid, record).map(drop).map_err(failed)
+        self.store(uid, record.clone()).map_err(failed)?;
+        self.introduce(&record).await
     }
 
     /// Takes back what the pod has. Its namespaces may be gone.
-    pub(super) async fn detach(&self, uid: &str) -> Result<(), Error> {
+    pub(super) async fn detach(self: &Arc<Self>, uid: &str) -> Result<(), Error> {
         let known = self.known().get(uid).cloned();
         let Some(record) = known else { return Ok(()) };
         if let Some(attachment) = &record.attachment {
@@ -181,6 +186,9 @@ impl Networks {
         }
         Record::remove(&self.layout.pod(uid)).map_err(failed)?;
         self.known().remove(uid);
+        if let Err(error) = self.introduce(&record).await {
+            tracing::debug!(uid, %error, "a pod that is gone is still known to others");
+        }
         Ok(())
     }
 

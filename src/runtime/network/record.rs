@@ -15,6 +15,7 @@ use super::plugin::PLUGIN_TIMEOUT;
 use crate::api::object::Object;
 use crate::api::pod::all_containers;
 use crate::runtime::pause::pause;
+use crate::runtime::spec;
 
 /// How often to look whether a plugin that outlived its engine has ended.
 const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(20);
@@ -23,6 +24,8 @@ const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(20);
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(in crate::runtime) struct Record {
     pub(super) ips: Vec<String>,
+    /// The names by which the pods of its subdomain know it.
+    pub(super) names: Option<[String; 4]>,
     /// The ports of the host that are the pod's.
     pub(super) ports: Vec<PortMapping>,
     /// What was asked of plugins.
@@ -79,12 +82,23 @@ impl Record {
                 host_ip: port.host_ip.clone().unwrap_or_default(),
             })
         });
-        Self { ips: Vec::new(), ports: ports.collect(), attachment: None, ready: false }
+        Self {
+            ips: Vec::new(),
+            names: spec::peer_names(pod),
+            ports: ports.collect(),
+            attachment: None,
+            ready: false,
+        }
     }
 
     /// Whether the pod has what it asked for.
     pub(super) fn is_attached(&self) -> bool {
         self.attachment.as_ref().is_none_or(|attachment| attachment.result.is_some())
+    }
+
+    /// The subdomain that it is in, with its namespace.
+    pub(super) fn subdomain(&self) -> Option<&str> {
+        Some(self.names.as_ref()?[0].split_once('.')?.1)
     }
 
     /// `None`: there is none that can be read.

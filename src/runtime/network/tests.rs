@@ -51,11 +51,12 @@ impl Host {
         self.dir.path()
     }
 
-    fn networks(&self, network: Network) -> Networks {
-        Networks::new(&Layout::new(&self.path().join("root"), &self.path().join("logs")), network)
+    fn networks(&self, network: Network) -> Arc<Networks> {
+        let layout = Layout::new(&self.path().join("root"), &self.path().join("logs"));
+        Arc::new(Networks::new(&layout, network))
     }
 
-    fn cni(&self) -> Networks {
+    fn cni(&self) -> Arc<Networks> {
         let dir = self.path().to_owned();
         self.networks(Network::Cni(Plugins { conf_dir: dir.join("conf"), bin_dirs: vec![dir] }))
     }
@@ -83,7 +84,7 @@ async fn plugins_add_in_order_and_delete_in_reverse_also_for_another_engine() {
     assert_eq!(networks.addresses("p"), None);
     assert_eq!(networks.attach(&pod("p", &[])).await.unwrap(), ["10.0.0.9"]);
     assert_eq!(networks.addresses("p"), None, "the rest of the sandbox is missing");
-    networks.settle("p").unwrap();
+    networks.settle("p").await.unwrap();
     // Done twice is done once.
     assert_eq!(networks.attach(&pod("p", &[])).await.unwrap(), ["10.0.0.9"]);
     let book = fs::read_to_string(host.path().join("book")).unwrap();
@@ -145,6 +146,33 @@ async fn without_plugins_there_are_no_addresses_and_no_ports() {
     let error = networks.attach(&pod("q", &[80])).await.unwrap_err().to_string();
     assert!(error.ends_with("needs the network `cni`"), "{error}");
     assert_eq!(host.calls(), [""; 0]);
+}
+
+#[tokio::test]
+async fn pods_of_one_subdomain_know_who_is_there() {
+    let host = Host::new(false);
+    let networks = host.cni();
+    let hosts = |uid: &str| host.path().join("root/pods").join(uid).join("etc/hosts");
+    let text = |uid: &str| fs::read_to_string(hosts(uid)).unwrap();
+    for (uid, subdomain) in [("p", "ring"), ("q", "ring"), ("r", "other")] {
+        host.prepare(uid);
+        fs::create_dir_all(hosts(uid).parent().unwrap()).unwrap();
+        fs::write(hosts(uid), "127.0.0.1\tlocalhost\n").unwrap();
+        let mut pod = pod(uid, &[]);
+        pod.spec.as_mut().unwrap().subdomain = Some(subdomain.to_owned());
+        networks.attach(&pod).await.unwrap();
+        networks.settle(uid).await.unwrap();
+    }
+    let line = |uid: &str| {
+        format!(
+            "10.0.0.9\t{uid}.ring.n.svc.cluster.local\t{uid}.ring.n.svc\t{uid}.ring.n\t{uid}.ring\n"
+        )
+    };
+    assert!(text("p").contains(&format!("{}{}", line("p"), line("q"))), "{}", text("p"));
+    assert_eq!(text("p"), text("q"));
+    assert!(text("r").contains("\tr.other\n") && !text("r").contains("ring"));
+    networks.detach("q").await.unwrap();
+    assert!(text("p").contains(&line("p")) && !text("p").contains(&line("q")));
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub fn hostname(pod: &Pod) -> String {
 const CLUSTER_DOMAIN: &str = "cluster.local";
 
 /// The name of a pod that says in which subdomain it is.
-fn full_name(pod: &Pod) -> Option<String> {
+pub(super) fn full_name(pod: &Pod) -> Option<String> {
     let subdomain = pod.spec.as_ref()?.subdomain.as_deref().filter(|name| !name.is_empty())?;
     let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
     Some(format!("{}.{subdomain}.{namespace}.svc.{CLUSTER_DOMAIN}", short_name(pod)))

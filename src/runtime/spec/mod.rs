@@ -8,6 +8,7 @@ mod capabilities;
 mod env;
 mod files;
 mod mounts;
+mod peers;
 mod process;
 mod resources;
 mod seccomp;
@@ -33,6 +34,7 @@ use crate::pod::RefusedReason;
 pub use capabilities::of_mask as capabilities_of_mask;
 pub use env::{Origin, Variables, expand, names, variables};
 pub use files::{hostname, hosts_file, resolv_conf};
+pub use peers::{peer_names, with_peers};
 pub use process::stop_signal;
 
 /// The version of the OCI runtime spec that is written.
