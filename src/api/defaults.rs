@@ -162,6 +162,9 @@ fn fill_probe(probe: &mut Probe) {
     probe.success_threshold.get_or_insert(1);
     probe.failure_threshold.get_or_insert(3);
     probe.http_get.iter_mut().for_each(fill_get);
+    if let Some(grpc) = &mut probe.grpc {
+        grpc.service.get_or_insert_default();
+    }
 }
 
 fn fill_get(get: &mut HTTPGetAction) {

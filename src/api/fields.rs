@@ -497,7 +497,7 @@ static PROBE: Schema = Schema {
         take("exec", Object(&EXEC)),
         take("httpGet", Object(&HTTP_GET)),
         take("tcpSocket", Object(&TCP_SOCKET)),
-        not_yet("grpc"),
+        take("grpc", Object(&GRPC)),
         take("initialDelaySeconds", Int32),
         take("periodSeconds", Int32),
         take("timeoutSeconds", Int32),
@@ -514,13 +514,15 @@ static HTTP_GET: Schema = Schema {
         take("host", Text),
         take("path", Text),
         take("port", IntOrText),
-        only("scheme", Text, &["HTTP"]),
+        take("scheme", Text),
         take("httpHeaders", List(&Object(&HTTP_HEADER))),
         not_yet("protocol"),
     ],
 };
 
 static HTTP_HEADER: Schema = Schema { fields: &[take("name", Text), take("value", Text)] };
+
+static GRPC: Schema = Schema { fields: &[take("port", Int32), take("service", Text)] };
 
 static TCP_SOCKET: Schema = Schema { fields: &[take("host", Text), take("port", IntOrText)] };
 

@@ -263,7 +263,7 @@ async fn ask(
             shared.clock.sleep(time.min(timeout)).await;
             Ok(Ok(()))
         }
-        Handler::Exec(_) | Handler::Http(_) | Handler::Tcp { .. } => {
+        Handler::Exec(_) | Handler::Http(_) | Handler::Tcp { .. } | Handler::Grpc { .. } => {
             shared.runtime.check(pod, instance, &handler, timeout).await
         }
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
-    Container as Wanted, ExecAction, HTTPGetAction, LifecycleHandler, Pod, Probe, TCPSocketAction,
+    Container as Wanted, ExecAction, GRPCAction, HTTPGetAction, LifecycleHandler, Pod, Probe,
+    TCPSocketAction,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
@@ -51,6 +52,8 @@ pub enum Handler {
     Http(HttpGet),
     /// A connection.
     Tcp { host: Option<String>, port: u16 },
+    /// A server that says by gRPC that it serves; it, or one service of it.
+    Grpc { port: u16, service: String },
     /// Nothing but time.
     Sleep(Duration),
 }
@@ -62,6 +65,8 @@ pub struct HttpGet {
     pub port: u16,
     pub path: String,
     pub headers: Vec<(String, String)>,
+    /// Whether it is encrypted. Any certificate will do.
+    pub tls: bool,
 }
 
 impl Check {
@@ -81,6 +86,7 @@ impl Check {
                 exec(probe.exec.as_ref())
                     .or_else(|| http(container, probe.http_get.as_ref()?))
                     .or_else(|| tcp(container, probe.tcp_socket.as_ref()?))
+                    .or_else(|| grpc(probe.grpc.as_ref()?))
             }
         }
     }
@@ -153,12 +159,18 @@ fn http(container: &Wanted, get: &HTTPGetAction) -> Option<Handler> {
         port: port(container, &get.port)?,
         path: format!("{slash}{path}"),
         headers: headers.map(|header| (header.name.clone(), header.value.clone())).collect(),
+        tls: get.scheme.as_deref() == Some("HTTPS"),
     }))
 }
 
 fn tcp(container: &Wanted, socket: &TCPSocketAction) -> Option<Handler> {
     let host = socket.host.clone().filter(|host| !host.is_empty());
     Some(Handler::Tcp { host, port: port(container, &socket.port)? })
+}
+
+fn grpc(action: &GRPCAction) -> Option<Handler> {
+    let service = action.service.clone().unwrap_or_default();
+    Some(Handler::Grpc { port: u16::try_from(action.port).ok()?, service })
 }
 
 /// A port by its number or by its name.
@@ -430,7 +442,13 @@ mod tests {
             "livenessProbe": {"httpGet": {"port": "web", "path": "healthz"}},
         }));
         let container = &pod.spec.as_ref().unwrap().containers[0];
-        let get = HttpGet { host: None, port: 8080, path: "/healthz".into(), headers: Vec::new() };
+        let get = HttpGet {
+            host: None,
+            port: 8080,
+            path: "/healthz".into(),
+            headers: Vec::new(),
+            tls: false,
+        };
         assert_eq!(Check::Liveness.handler(container), Some(Handler::Http(get)));
         assert_eq!(Check::Readiness.handler(container), None);
     }

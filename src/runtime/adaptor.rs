@@ -227,7 +227,9 @@ impl Runtime for Containerd {
         }
         let own = !self.shared.networks.is_on_host(pod);
         let net = own.then(|| namespaces::network(&self.shared.layout.namespaces(pod.uid())));
-        Ok(check::over_network(net, handler.clone(), timeout).await)
+        let own = self.shared.networks.addresses(pod.uid()).unwrap_or_default();
+        let own = own.into_iter().next().unwrap_or_else(|| check::LOOPBACK.to_owned());
+        Ok(check::over_network(net, own, handler.clone(), timeout).await)
     }
 
     async fn signal(&self, pod: &Pod, instance: &Instance, signal: Signal) -> Result<(), Error> {

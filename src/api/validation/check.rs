@@ -76,7 +76,11 @@ impl Found {
     fn probe(&mut self, path: &Path, name: &str, probe: &Probe) {
         let (exec, http, tcp) =
             (probe.exec.as_ref(), probe.http_get.as_ref(), probe.tcp_socket.as_ref());
-        self.actions(path, Actions { exec, http, tcp, other: false });
+        self.actions(path, Actions { exec, http, tcp, other: probe.grpc.is_some() });
+        if let Some(grpc) = &probe.grpc {
+            let port = path.field("grpc").field("port");
+            self.within(&port, Some(grpc.port.into()), 1, u16::MAX.into());
+        }
         for (field, value) in [
             ("initialDelaySeconds", probe.initial_delay_seconds),
             ("timeoutSeconds", probe.timeout_seconds),
@@ -119,7 +123,9 @@ impl Found {
             self.add(&path, Problem::Required(String::new()));
         }
         if let Some(get) = http {
-            self.port_of(&path.field("httpGet").field("port"), &get.port);
+            let path = path.field("httpGet");
+            self.port_of(&path.field("port"), &get.port);
+            self.one_of(&path.field("scheme"), get.scheme.as_deref(), &["HTTP", "HTTPS"]);
         }
         if let Some(socket) = tcp {
             self.port_of(&path.field("tcpSocket").field("port"), &socket.port);
@@ -158,6 +164,15 @@ mod tests {
             (
                 "livenessProbe: {exec: {command: [a]}, tcpSocket: {port: 1}}",
                 "livenessProbe: Forbidden: may not specify more than 1 handler type",
+            ),
+            (
+                "livenessProbe: {httpGet: {port: 1, scheme: FTP}}",
+                "livenessProbe.httpGet.scheme: Unsupported value: \"FTP\": supported values: \"HTTP\", \
+                 \"HTTPS\"",
+            ),
+            (
+                "livenessProbe: {grpc: {port: 0}}",
+                "livenessProbe.grpc.port: Invalid value: 0: must be between 1 and 65535, inclusive",
             ),
             ("startupProbe: {exec: {}}", "startupProbe.exec.command: Required value"),
             (

@@ -4,6 +4,9 @@
 //! in the pod's network. Must not know: when it is asked, and what follows from the answer.
 //! <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#probe-check-methods>
 
+mod health;
+mod tls;
+
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -19,8 +22,8 @@ use super::Executed;
 use super::pause::pause;
 use crate::pod::{Handler, HttpGet};
 
-/// The pod, seen from its own network.
-const LOOPBACK: &str = "127.0.0.1";
+/// A pod without an address, seen from its own network.
+pub(super) const LOOPBACK: &str = "127.0.0.1";
 /// In so many parts at most the first line of an answer may come.
 const ANSWER_PARTS_MAX: u32 = 16;
 
@@ -38,29 +41,46 @@ pub(super) fn of_program(ran: Executed, timeout: Duration) -> Result<(), String>
     }
 }
 
-/// Asks in the pod's network; `None` for that of the host.
+/// Asks in the pod's network; `None` for that of the host. `own`: the pod's address there.
 pub(super) async fn over_network(
     net: Option<PathBuf>,
+    own: String,
     handler: Handler,
     timeout: Duration,
 ) -> Result<(), String> {
+    let answer = async {
+        match handler {
+            Handler::Grpc { port, service } => {
+                let stream = within(net, move || connect(&own, port, timeout)).await?;
+                health::ask(stream, &service, timeout).await
+            }
+            handler @ (Handler::Exec(_)
+            | Handler::Http(_)
+            | Handler::Tcp { .. }
+            | Handler::Sleep(_)) => within(net, move || ask(&handler, &own, timeout)).await,
+        }
+    };
+    tokio::select! {
+        answer = answer => answer,
+        () = pause(timeout) => Err(format!("no answer after {} seconds", timeout.as_secs())),
+    }
+}
+
+/// Does something that blocks in a network.
+async fn within<T: Send + 'static>(
+    net: Option<PathBuf>,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, String> {
     let (answer, answered) = oneshot::channel();
     // A thread of its own: it enters the pod's network, and must not be used again.
     let asked = thread::Builder::new().name("probe".to_owned()).spawn(move || {
         let entered = net.as_deref().map_or(Ok(()), enter);
-        let result = entered.and_then(|()| ask(&handler, timeout));
+        let result = entered.and_then(|()| work());
         // Whoever asked may have gone.
         let _ = answer.send(result.map_err(|error| error.to_string()));
     });
-    match asked {
-        Ok(_) => tokio::select! {
-            answer = answered => {
-                answer.unwrap_or_else(|_| Err("the thread of the probe broke".to_owned()))
-            }
-            () = pause(timeout) => Err(format!("no answer after {} seconds", timeout.as_secs())),
-        },
-        Err(error) => Err(error.to_string()),
-    }
+    asked.map_err(|error| error.to_string())?;
+    answered.await.unwrap_or_else(|_| Err("the thread of the probe broke".to_owned()))
 }
 
 fn enter(net: &Path) -> io::Result<()> {
@@ -69,27 +89,35 @@ fn enter(net: &Path) -> io::Result<()> {
     move_into_link_name_space(namespace.as_fd(), kind).map_err(io::Error::from)
 }
 
-fn ask(handler: &Handler, timeout: Duration) -> io::Result<()> {
+fn ask(handler: &Handler, own: &str, timeout: Duration) -> io::Result<()> {
     match handler {
-        Handler::Http(get) => ask_web_server(get, timeout),
-        Handler::Tcp { host, port } => connect(host.as_deref(), *port, timeout).map(drop),
-        Handler::Exec(_) | Handler::Sleep(_) => {
-            Err(io::Error::other("this is not asked over the network"))
+        Handler::Http(get) => {
+            let host = get.host.as_deref().unwrap_or(own);
+            let stream = connect(host, get.port, timeout)?;
+            stream.set_read_timeout(Some(timeout))?;
+            stream.set_write_timeout(Some(timeout))?;
+            match get.tls {
+                true => ask_web_server(tls::secure(stream, host)?, get, host),
+                false => ask_web_server(stream, get, host),
+            }
+        }
+        Handler::Tcp { host, port } => {
+            connect(host.as_deref().unwrap_or(own), *port, timeout).map(drop)
+        }
+        Handler::Grpc { .. } | Handler::Exec(_) | Handler::Sleep(_) => {
+            Err(io::Error::other("this is not asked like this"))
         }
     }
 }
 
-fn connect(host: Option<&str>, port: u16, timeout: Duration) -> io::Result<TcpStream> {
-    let address = (host.unwrap_or(LOOPBACK), port).to_socket_addrs()?.next();
+fn connect(host: &str, port: u16, timeout: Duration) -> io::Result<TcpStream> {
+    let address = (host, port).to_socket_addrs()?.next();
     let address = address.ok_or_else(|| io::Error::other("the host has no address"))?;
     TcpStream::connect_timeout(&address, timeout)
 }
 
-fn ask_web_server(get: &HttpGet, timeout: Duration) -> io::Result<()> {
-    let mut stream = connect(get.host.as_deref(), get.port, timeout)?;
-    stream.set_read_timeout(Some(timeout))?;
-    stream.set_write_timeout(Some(timeout))?;
-    stream.write_all(request(get).as_bytes())?;
+fn ask_web_server(mut stream: impl Read + Write, get: &HttpGet, host: &str) -> io::Result<()> {
+    stream.write_all(request(get, host).as_bytes())?;
     let mut answer = Vec::new();
     let mut part = [0; 1024];
     for _ in 0..ANSWER_PARTS_MAX {
@@ -107,15 +135,11 @@ fn ask_web_server(get: &HttpGet, timeout: Duration) -> io::Result<()> {
     }
 }
 
-fn request(get: &HttpGet) -> String {
+fn request(get: &HttpGet, host: &str) -> String {
     let own = |name: &str| get.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
     let mut text = format!("GET {} HTTP/1.1\r\n", get.path);
     if !own("Host") {
-        text.push_str(&format!(
-            "Host: {}:{}\r\n",
-            get.host.as_deref().unwrap_or(LOOPBACK),
-            get.port
-        ));
+        text.push_str(&format!("Host: {}\r\n", authority(host, get.port)));
     }
     if !own("User-Agent") {
         text.push_str("User-Agent: kube-probe/1\r\n");
@@ -128,6 +152,11 @@ fn request(get: &HttpGet) -> String {
     }
     text.push_str("Connection: close\r\n\r\n");
     text
+}
+
+/// `10.0.0.1:80`, `[fd00::1]:80`
+fn authority(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 /// `HTTP/1.1 200 OK` is 200.
@@ -146,7 +175,7 @@ mod tests {
 
     fn get(port: u16) -> HttpGet {
         let headers = vec![("X-Who".to_owned(), "me".to_owned())];
-        HttpGet { host: None, port, path: "/healthz".to_owned(), headers }
+        HttpGet { host: None, port, path: "/healthz".to_owned(), headers, tls: false }
     }
 
     /// Answers once, with this; answers what was asked.
@@ -174,7 +203,8 @@ mod tests {
             ("", false),
         ] {
             let (port, serve) = server(answer);
-            assert_eq!(ask(&Handler::Http(get(port)), timeout).is_ok(), well, "{answer}");
+            let asked = ask(&Handler::Http(get(port)), LOOPBACK, timeout);
+            assert_eq!(asked.is_ok(), well, "{answer}");
             let asked = serve.join().unwrap();
             assert!(asked.starts_with("GET /healthz HTTP/1.1\r\n"), "{asked}");
             assert!(asked.contains("\r\nX-Who: me\r\n"), "{asked}");
@@ -182,10 +212,38 @@ mod tests {
     }
 
     #[test]
+    fn a_web_server_may_show_any_certificate() {
+        let made = rcgen::generate_simple_self_signed(["other.example".to_owned()]).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der());
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key.unwrap())
+            .unwrap();
+        let listener = TcpListener::bind((LOOPBACK, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let serve = thread::spawn(move || {
+            let connection = rustls::ServerConnection::new(std::sync::Arc::new(config)).unwrap();
+            let (stream, _) = listener.accept().unwrap();
+            let mut stream = rustls::StreamOwned::new(connection, stream);
+            let mut part = [0; 1024];
+            let read = stream.read(&mut part).unwrap();
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+            String::from_utf8_lossy(&part[..read]).into_owned()
+        });
+        let get = HttpGet { tls: true, ..get(port) };
+        ask(&Handler::Http(get), LOOPBACK, Duration::from_secs(5)).unwrap();
+        assert!(serve.join().unwrap().contains(&format!("\r\nHost: {LOOPBACK}:{port}\r\n")));
+    }
+
+    #[test]
     fn a_port_is_well_when_somebody_listens() {
         let listener = TcpListener::bind((LOOPBACK, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let asked = |port| ask(&Handler::Tcp { host: None, port }, Duration::from_secs(1));
+        let asked =
+            |port| ask(&Handler::Tcp { host: None, port }, LOOPBACK, Duration::from_secs(1));
         assert!(asked(port).is_ok());
         drop(listener);
         assert!(asked(port).is_err());
