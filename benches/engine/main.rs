@@ -149,6 +149,8 @@ impl Bench {
             hosts_dir: self.hosts_dir.clone(),
             network: Network::None,
             seccomp_default: true,
+            seccomp_dir: "/var/lib/kubelet/seccomp".into(),
+            pod_pids_limit: None,
             runtime: "io.containerd.runc.v2".to_owned(),
             runtime_binary: None,
             monitor: monitor::binary(&self.kiln),

@@ -35,7 +35,7 @@ const PLACES: &Places = &[
     ("spec.successPolicy.rules[*]", &SUCCESS_RULE),
     ("spec.template.spec.containers[*]", &CONTAINER),
     ("spec.template.spec.containers[*].securityContext", &SECURITY),
-    ("spec.template.spec.initContainers[*]", &INIT_CONTAINER),
+    ("spec.template.spec.initContainers[*]", &CONTAINER),
     ("metadata", &META),
 ];
 
@@ -221,7 +221,7 @@ static TEMPLATE: Schema =
 static POD_SPEC: Schema = Schema {
     fields: &[
         take("containers", List(&Object(&CONTAINER))),
-        take("initContainers", List(&Object(&INIT_CONTAINER))),
+        take("initContainers", List(&Object(&CONTAINER))),
         not_yet("ephemeralContainers"),
         take("restartPolicy", Text),
         take("terminationGracePeriodSeconds", Int64),
@@ -260,7 +260,7 @@ static POD_SPEC: Schema = Schema {
         only("automountServiceAccountToken", Bool, &["false"]),
         not_yet("imagePullSecrets"),
         not_yet_unless_empty("overhead"),
-        not_yet_unless_empty("resources"),
+        take("resources", Object(&REQUIREMENTS)),
         not_yet("resourceClaims"),
         not_yet("runtimeClassName"),
         take("os", Object(&OS)),
@@ -287,37 +287,32 @@ static POD_SECURITY: Schema = Schema {
         take("runAsGroup", Int64),
         take("runAsNonRoot", Bool),
         take("supplementalGroups", List(&Int64)),
-        only("supplementalGroupsPolicy", Text, &["Merge"]),
+        take("supplementalGroupsPolicy", Text),
         take("fsGroup", Int64),
         take("fsGroupChangePolicy", Text), // what a pod owns is new: nothing is there to be changed
         take("seccompProfile", Object(&SECCOMP)),
         take("sysctls", List(&Object(&SYSCTL))),
         not_yet_unless_empty("seLinuxOptions"),
         not_yet("seLinuxChangePolicy"),
-        not_yet_unless_empty("appArmorProfile"),
+        take("appArmorProfile", Object(&APPARMOR)),
         not_yet_unless_empty("windowsOptions"),
     ],
 };
 
 static SYSCTL: Schema = Schema { fields: &[take("name", Text), take("value", Text)] };
 
-static SECCOMP: Schema =
-    Schema { fields: &[except("type", Text, &["Localhost"]), not_yet("localhostProfile")] };
+static SECCOMP: Schema = Schema { fields: &[take("type", Text), take("localhostProfile", Text)] };
 
-static CONTAINER: Schema = Schema { fields: &CONTAINER_FIELDS };
-static CONTAINER_FIELDS: [Field; 25] = container(Rule::NotYet);
-
-static INIT_CONTAINER: Schema = Schema { fields: &INIT_CONTAINER_FIELDS };
-static INIT_CONTAINER_FIELDS: [Field; 25] = container(Rule::Only(Text, &["Always"]));
+static APPARMOR: Schema = Schema { fields: &[take("type", Text), take("localhostProfile", Text)] };
 
 const ENVS: &Type = &Object(&ENV);
 const ENV_SOURCES: &Type = &Object(&ENV_FROM);
 const PORTS: &Type = &Object(&PORT);
 const VOLUME_MOUNTS: &Type = &Object(&VOLUME_MOUNT);
 
-/// The fields of a container; the policy of its own makes an init container a sidecar.
-const fn container(restart_policy: Rule) -> [Field; 25] {
-    [
+/// A container. `Always` as the restart policy of its own makes an init container a sidecar.
+static CONTAINER: Schema = Schema {
+    fields: &[
         take("name", Text),
         take("image", Text),
         take("imagePullPolicy", Text),
@@ -329,22 +324,32 @@ const fn container(restart_policy: Rule) -> [Field; 25] {
         take("ports", List(PORTS)),
         take("resources", Object(&REQUIREMENTS)),
         not_yet("resizePolicy"),
-        Field { name: "restartPolicy", rule: restart_policy },
-        not_yet("restartPolicyRules"),
+        take("restartPolicy", Text),
+        take("restartPolicyRules", List(&Object(&RESTART_RULE))),
         take("securityContext", Object(&SECURITY)),
         take("lifecycle", Object(&LIFECYCLE)),
         take("livenessProbe", Object(&PROBE)),
         take("readinessProbe", Object(&PROBE)),
         take("startupProbe", Object(&PROBE)),
-        only("stdin", Bool, &["false"]),
-        only("stdinOnce", Bool, &["false"]),
-        only("tty", Bool, &["false"]),
+        take("stdin", Bool), // nobody can attach: it is empty
+        take("stdinOnce", Bool),
+        take("tty", Bool),
         take("terminationMessagePath", Text),
         take("terminationMessagePolicy", Text),
         not_yet("volumeDevices"),
         take("volumeMounts", List(VOLUME_MOUNTS)),
-    ]
-}
+    ],
+};
+
+static RESTART_RULE: Schema = Schema {
+    fields: &[
+        except("action", Text, &["RestartAllContainers"]),
+        take("exitCodes", Object(&RESTART_EXIT_CODES)),
+    ],
+};
+
+static RESTART_EXIT_CODES: Schema =
+    Schema { fields: &[take("operator", Text), take("values", List(&Int32))] };
 
 static VOLUME: Schema = Schema {
     fields: &[
@@ -583,7 +588,7 @@ static SECURITY: Schema = Schema {
         take("capabilities", Object(&CAPABILITIES)),
         take("seccompProfile", Object(&SECCOMP)),
         not_yet_unless_empty("seLinuxOptions"),
-        not_yet_unless_empty("appArmorProfile"),
+        take("appArmorProfile", Object(&APPARMOR)),
         only("procMount", Text, &["Default"]),
         not_yet_unless_empty("windowsOptions"),
     ],
@@ -617,9 +622,10 @@ mod tests {
             let spec = json!({"spec": {"template": {"spec": {(field): value}}}});
             assert_eq!(refused(spec), [expected]);
         }
-        for (field, value) in
-            [("resizePolicy", json!([{"resourceName": "cpu"}])), ("restartPolicy", json!("Always"))]
-        {
+        for (field, value) in [
+            ("resizePolicy", json!([{"resourceName": "cpu"}])),
+            ("volumeDevices", json!([{"name": "a", "devicePath": "/a"}])),
+        ] {
             let expected = format!("spec.template.spec.containers[0].{field}: not supported yet");
             let spec = json!({"spec": {"template": {"spec": {"containers": [{(field): value}]}}}});
             assert_eq!(refused(spec), [expected]);
@@ -627,21 +633,19 @@ mod tests {
     }
 
     #[test]
-    fn only_an_init_container_may_have_a_restart_policy_of_its_own() {
-        let refused = |list: &str, policy: &str| {
-            let container = json!([{"name": "a", "restartPolicy": policy}]);
+    fn a_container_may_say_when_it_runs_again_but_not_yet_that_all_do() {
+        let refused = |list: &str, action: &str| {
+            let rule = json!({"action": action, "exitCodes": {"operator": "In", "values": [1]}});
+            let container =
+                json!([{"name": "a", "restartPolicy": "Never", "restartPolicyRules": [rule]}]);
             refused(json!({"spec": {"template": {"spec": {(list): container}}}}))
         };
-        assert_eq!(refused("initContainers", "Always"), [""; 0]);
-        assert_eq!(
-            refused("initContainers", "Never"),
-            ["spec.template.spec.initContainers[0].restartPolicy: not supported yet: \"Never\" \
-              (only \"Always\" is)"]
-        );
-        assert_eq!(
-            refused("containers", "Always"),
-            ["spec.template.spec.containers[0].restartPolicy: not supported yet"]
-        );
+        for list in ["containers", "initContainers"] {
+            assert_eq!(refused(list, "Restart"), [""; 0]);
+            let path = format!("spec.template.spec.{list}[0].restartPolicyRules[0].action");
+            let expected = format!("{path}: not supported yet: \"RestartAllContainers\"");
+            assert_eq!(refused(list, "RestartAllContainers"), [expected]);
+        }
     }
 
     #[test]

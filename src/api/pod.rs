@@ -6,10 +6,12 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodCondition, PodSpec};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerStatus, Pod, PodCondition, PodSpec, ResourceRequirements,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
-use super::quantity::{Quantity, amount_of, limits, requests};
+use super::quantity::{Quantity, amount_of};
 
 /// Where a pod is in its life.
 /// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase>
@@ -74,12 +76,19 @@ impl QosClass {
 /// <https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/#quality-of-service-classes>
 pub fn qos_class(pod: &Pod) -> QosClass {
     let (mut any, mut guaranteed) = (false, true);
-    for container in all_containers(pod) {
+    // What the pod has as a whole is above what its containers have.
+    let whole = spec(pod).and_then(|spec| spec.resources.as_ref());
+    let whole = whole.filter(|own| own.limits.is_some() || own.requests.is_some());
+    let all: Vec<Option<&ResourceRequirements>> = match whole {
+        Some(own) => vec![Some(own)],
+        None => all_containers(pod).map(|container| container.resources.as_ref()).collect(),
+    };
+    for resources in all {
         for resource in ["cpu", "memory"] {
             let more_than_nothing = |amount: &Quantity| *amount > Quantity::default();
             let amount = |list| amount_of(list, resource).filter(more_than_nothing);
-            let limit = amount(limits(container));
-            let request = amount(requests(container)).or(limit);
+            let limit = amount(resources.and_then(|own| own.limits.as_ref()));
+            let request = amount(resources.and_then(|own| own.requests.as_ref())).or(limit);
             any |= request.is_some();
             guaranteed &= limit.is_some() && request == limit;
         }
@@ -109,10 +118,20 @@ pub fn is_terminal(pod: &Pod) -> bool {
 
 /// The pod's restart policy; unset means always.
 pub fn restart_policy(pod: &Pod) -> RestartPolicy {
-    match spec(pod).and_then(|s| s.restart_policy.as_deref()) {
-        Some("Never") => RestartPolicy::Never,
-        Some("OnFailure") => RestartPolicy::OnFailure,
-        None | Some(_) => RestartPolicy::Always,
+    spec(pod).and_then(|s| s.restart_policy.as_deref()).map_or(RestartPolicy::Always, spoken)
+}
+
+/// A container's restart policy: its own, else that of its pod.
+/// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#individual-container-restart-policy-and-rules>
+pub fn container_policy(container: &Container, of_pod: RestartPolicy) -> RestartPolicy {
+    container.restart_policy.as_deref().map_or(of_pod, spoken)
+}
+
+fn spoken(policy: &str) -> RestartPolicy {
+    match policy {
+        "Never" => RestartPolicy::Never,
+        "OnFailure" => RestartPolicy::OnFailure,
+        _ => RestartPolicy::Always,
     }
 }
 
@@ -300,6 +319,16 @@ mod tests {
         }}))
         .unwrap();
         assert_eq!(qos_class(&pod), QosClass::Burstable);
+    }
+
+    #[test]
+    fn what_a_pod_has_as_a_whole_decides_its_class() {
+        let pod: Pod = serde_json::from_value(serde_json::json!({"spec": {
+            "resources": {"limits": {"cpu": "1", "memory": "1Gi"}},
+            "containers": [{"name": "a"}, {"name": "b", "resources": {"limits": {"cpu": "1"}}}],
+        }}))
+        .unwrap();
+        assert_eq!(qos_class(&pod), QosClass::Guaranteed);
     }
 
     #[test]

@@ -76,12 +76,22 @@ impl Quantity {
         self.nanos < 0
     }
 
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { nanos: self.nanos.saturating_add(other.nanos) }
+    }
+
     fn in_units_of(self, unit: i128) -> i64 {
         let up = i128::from(self.nanos % unit > 0);
         let units = self.nanos / unit + up;
         i64::try_from(units).unwrap_or(if units < 0 { i64::MIN } else { i64::MAX })
     }
 }
+
+/// What the names of huge pages begin with; the size of a page follows.
+/// <https://kubernetes.io/docs/tasks/manage-hugepages/scheduling-hugepages/>
+pub const HUGE_PAGES: &str = "hugepages-";
 
 /// The amount of this resource; `None` if the list lacks it or it cannot be read.
 pub fn amount_of(list: Option<&ResourceList>, resource: &str) -> Option<Quantity> {

@@ -9,7 +9,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::path::Path;
-use super::quantity::{Malformed, Quantity};
+use super::quantity::{HUGE_PAGES, Malformed, Quantity};
 
 /// The fields of one type of object.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ pub(super) fn check(value: Value, schema: &Schema, places: &Places) -> (Value, V
     (kept.unwrap_or_default(), walk.findings)
 }
 
-/// The resources that a container may have limits and requests of.
+/// The resources that a container may have limits and requests of, besides huge pages of any size.
 const RESOURCES: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
 
 struct Walk<'a> {
@@ -196,7 +196,7 @@ impl Walk<'_> {
                 | Value::Object(_)) => walk.typed(value, Type::Text, at),
             }),
             Type::Resources => self.map(value, path, |walk, name, value, at| {
-                if RESOURCES.contains(&name) {
+                if RESOURCES.contains(&name) || name.starts_with(HUGE_PAGES) {
                     walk.quantity(value, at)
                 } else {
                     walk.not_yet(at, None)

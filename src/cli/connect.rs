@@ -62,6 +62,8 @@ pub(super) async fn connect(
         hosts_dir: settings.hosts_dir.clone(),
         network,
         seccomp_default: settings.seccomp_default,
+        seccomp_dir: settings.seccomp_dir.clone(),
+        pod_pids_limit: u64::try_from(settings.pod_pids_limit).ok().filter(|limit| *limit > 0),
         runtime: settings.runtime.clone(),
         runtime_binary: settings.runtime_binary.as_ref().map(|path| path.display().to_string()),
         monitor: monitor::binary(&kiln),

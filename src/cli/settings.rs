@@ -63,6 +63,25 @@ pub struct Settings {
     )]
     pub seccomp_default: bool,
 
+    /// Directory of the seccomp profiles that pods name with `Localhost`
+    #[arg(
+        long,
+        env = "KILN_SECCOMP_DIR",
+        value_name = "DIR",
+        default_value = "/var/lib/kubelet/seccomp"
+    )]
+    pub seccomp_dir: PathBuf,
+
+    /// How many processes a pod may have; -1: as many as the host
+    #[arg(
+        long,
+        env = "KILN_POD_PIDS_LIMIT",
+        value_name = "N",
+        default_value_t = -1,
+        allow_negative_numbers = true
+    )]
+    pub pod_pids_limit: i64,
+
     /// containerd's runtime that runs the containers
     #[arg(
         long,
@@ -191,6 +210,7 @@ impl Settings {
             pull_backoff_max: self.pull_backoff_max,
             node_name,
             host_ips: runtime::host_addresses(),
+            apparmor: runtime::has_apparmor(),
         };
         let (_, room) = of_host(self.max_pods, self.reserve);
         engine::Settings { room, ..engine::Settings::new(job, pod) }

@@ -5,6 +5,7 @@
 //! [`Observed`]; what is to be done is a [`Plan`]. The rules are those of
 //! <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/>.
 
+mod admission;
 mod check;
 mod images;
 mod order;
@@ -211,6 +212,8 @@ pub enum Cause {
     Program,
     /// The kernel killed it for want of memory.
     OomKilled,
+    /// The program ended by itself, but the kernel had killed another of its processes for want of memory.
+    ChildOomKilled,
     /// The runtime could not start the program.
     StartError { message: String },
     /// Record, task and process are all gone; nobody knows how it ended.
@@ -293,6 +296,8 @@ pub struct Rules {
     pub node_name: String,
     /// The addresses of this host, for `status.hostIPs`.
     pub host_ips: Vec<String>,
+    /// Whether this host has AppArmor.
+    pub apparmor: bool,
 }
 
 impl Default for Rules {
@@ -305,6 +310,7 @@ impl Default for Rules {
             pull_backoff_max: Duration::from_secs(300),
             node_name: "localhost".to_owned(),
             host_ips: Vec::new(),
+            apparmor: false,
         }
     }
 }

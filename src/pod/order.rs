@@ -6,7 +6,6 @@
 
 use jiff::Timestamp;
 
-use super::restart::restarts;
 use super::standing::{Member, Role, Standing};
 use super::{Observed, Operation};
 
@@ -34,7 +33,7 @@ fn lets_the_next_start(member: &Member<'_>) -> bool {
 /// Whether it is certain how the pod ends: an init container has failed for good, or all of the pod's own
 /// containers that decide have ended for good. What still runs then only has to stop.
 pub(super) fn is_decided(members: &[Member<'_>]) -> bool {
-    let over = |member: &Member<'_>| member.end().is_some_and(|end| !restarts(member.policy, end));
+    let over = |member: &Member<'_>| member.end().is_some_and(|end| !member.restarts(end));
     let failed = |member: &Member<'_>| {
         member.role == Role::Init && over(member) && !lets_the_next_start(member)
     };

@@ -9,12 +9,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod, PodStatus};
 
+use super::admission::{self, Refusal};
 use super::images::{self, Fetch, fetch};
 use super::order;
-use super::restart::restarts;
 use super::standing::{Member, Role, Standing, members, restart_count, tells_end_of};
 use super::status::{self, Shown, Statuses};
-use super::timer::{Alarm, backoff, later};
+use super::timer::{Alarm, backoff, later, whole};
 use super::{
     Action, Image, Lack, Ledger, Observed, Operation, Plan, Record, RefusedReason, Rules, Sandbox,
     Signal, State,
@@ -78,6 +78,9 @@ impl Look<'_> {
 
     fn work(mut self, mut stored: PodStatus) -> Plan {
         stored.qos_class.get_or_insert_with(|| qos_class(self.pod).as_str().to_owned());
+        if let Some(refusal) = admission::refusal(self.pod, &stored, self.observed, self.rules) {
+            return self.refuse(stored, &refusal);
+        }
         self.check_deadline(&mut stored);
         let late = stored.reason.as_deref() == Some(DEADLINE_REASON);
         let stopping = late || self.pod.is_deleting();
@@ -111,6 +114,16 @@ impl Look<'_> {
         let mut status = status::assemble(&stored, statuses, phase, self.observed, self.now);
         status::place(&mut status, &self.rules.host_ips);
         self.plan(status)
+    }
+
+    /// The pod is over before it has begun.
+    fn refuse(mut self, mut stored: PodStatus, refusal: &Refusal) -> Plan {
+        self.tell(Note::warning(refusal.reason, refusal.message));
+        stored.phase = Some(Phase::Failed.as_str().to_owned());
+        stored.reason = Some(refusal.reason.to_owned());
+        stored.message = Some(format!("Pod was rejected: {}", refusal.message));
+        stored.start_time.get_or_insert_with(|| whole(self.now));
+        self.plan(stored)
     }
 
     /// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination>
@@ -168,7 +181,7 @@ impl Look<'_> {
         end: &ContainerStateTerminated,
         stopping: bool,
     ) -> Shown {
-        if stopping || !restarts(member.policy, end) {
+        if stopping || !member.restarts(end) {
             return Shown::Ended(end.clone());
         }
         let finished = member.finished_at().unwrap_or(self.now);

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
+use k8s_openapi::api::core::v1::{Container, ContainerRestartRule, ContainerStateTerminated, Pod};
 use serde::{Deserialize, Serialize};
 
 use super::timer::later;
@@ -18,14 +18,34 @@ use crate::api::pod::RestartPolicy;
 /// The annotation that holds the [`Ledger`].
 const BACKOFF_ANNOTATION: &str = "kiln/restart-backoff";
 
-/// Whether a container that ended like this runs again.
-/// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy>
-pub(super) fn restarts(policy: RestartPolicy, end: &ContainerStateTerminated) -> bool {
+/// Whether a container that ended like this runs again: the first of its own rules that is met says so, else
+/// its policy does.
+/// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#individual-container-restart-policy-and-rules>
+pub(super) fn restarts(
+    container: &Container,
+    policy: RestartPolicy,
+    end: &ContainerStateTerminated,
+) -> bool {
+    let rules = container.restart_policy_rules.iter().flatten();
+    if rules.into_iter().any(|rule| rule.action == "Restart" && is_met(rule, end.exit_code)) {
+        return true;
+    }
     match policy {
         RestartPolicy::Always => true,
         RestartPolicy::OnFailure => end.exit_code != 0,
         RestartPolicy::Never => false,
     }
+}
+
+fn is_met(rule: &ContainerRestartRule, code: i32) -> bool {
+    rule.exit_codes.as_ref().is_some_and(|codes| {
+        let named = codes.values.iter().flatten().any(|value| *value == code);
+        match codes.operator.as_str() {
+            "In" => named,
+            "NotIn" => !named,
+            _ => false,
+        }
+    })
 }
 
 /// How the annotation spells a [`Backoff`].
@@ -106,6 +126,25 @@ mod tests {
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn a_rule_that_is_met_is_above_the_policy() {
+        let container: Container = serde_json::from_value(serde_json::json!({
+            "name": "a", "restartPolicy": "Never", "restartPolicyRules": [
+                {"action": "Restart", "exitCodes": {"operator": "In", "values": [3, 42]}},
+                {"action": "Restart", "exitCodes": {"operator": "NotIn", "values": [0, 1, 2]}},
+            ],
+        }))
+        .unwrap();
+        let plain = Container::default();
+        let ended = |exit_code| ContainerStateTerminated { exit_code, ..Default::default() };
+        for (code, expected) in [(0, false), (1, false), (3, true), (42, true), (137, true)] {
+            let end = ended(code);
+            assert_eq!(restarts(&container, RestartPolicy::Never, &end), expected, "{code}");
+            assert!(restarts(&container, RestartPolicy::Always, &end));
+            assert_eq!(restarts(&plain, RestartPolicy::OnFailure, &end), code != 0);
+        }
     }
 
     #[test]

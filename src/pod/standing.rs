@@ -9,14 +9,20 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::check::has_started;
+use super::restart::restarts;
 use super::timer::whole;
 use super::{Cause, Container, Exit, Instance, Observed, Operation, RefusedReason, State};
 use crate::api::event::Note;
 use crate::api::extensions::decides;
-use crate::api::pod::{RestartPolicy, containers, init_containers, is_sidecar, restart_policy};
+use crate::api::pod::{
+    RestartPolicy, container_policy, containers, init_containers, is_sidecar, restart_policy,
+};
 
 /// What the kubelet says of a container that it cannot find any more.
 const LOST: &str = "The container could not be located when the pod was terminated";
+
+/// What is told of a container that outlived one of its processes.
+const CHILD_OOM: &str = "the kernel killed a process of the container for want of memory";
 
 /// A container of the pod, and where its current attempt stands.
 #[derive(Debug)]
@@ -115,6 +121,11 @@ impl<'a> Member<'a> {
         }
     }
 
+    /// Whether it runs again after it has ended like this.
+    pub(super) fn restarts(&self, end: &ContainerStateTerminated) -> bool {
+        restarts(self.spec, self.policy, end)
+    }
+
     pub(super) fn runs(&self) -> bool {
         matches!(self.standing, Standing::Running { .. })
     }
@@ -169,7 +180,7 @@ pub(super) fn members<'a>(
     let creating = if some_init { "PodInitializing" } else { "ContainerCreating" };
     let init = init_containers(pod).iter().map(|container| {
         let status = status_of(&container.name, stored.init_container_statuses.as_deref());
-        let (role, policy) = match (is_sidecar(container), own) {
+        let (role, policy) = match (is_sidecar(container), container_policy(container, own)) {
             (true, _) => (Role::Sidecar, RestartPolicy::Always),
             (false, RestartPolicy::Never) => (Role::Init, RestartPolicy::Never),
             (false, RestartPolicy::OnFailure | RestartPolicy::Always) => {
@@ -180,7 +191,8 @@ pub(super) fn members<'a>(
     });
     let apps = containers(pod).iter().map(|container| {
         let status = status_of(&container.name, stored.container_statuses.as_deref());
-        Member::new((container, Role::App), own, status, observed, now)
+        let policy = container_policy(container, own);
+        Member::new((container, Role::App), policy, status, observed, now)
     });
     let all = init.chain(apps);
     all.map(|member| Member {
@@ -264,6 +276,8 @@ fn terminated(seen: &Container, exit: &Exit) -> ContainerStateTerminated {
         Cause::Program if exit.code == 0 => ("Completed", None),
         Cause::Program => ("Error", None),
         Cause::OomKilled => ("OOMKilled", None),
+        Cause::ChildOomKilled if exit.code == 0 => ("Completed", Some(CHILD_OOM.to_owned())),
+        Cause::ChildOomKilled => ("Error", Some(CHILD_OOM.to_owned())),
         Cause::StartError { message } => ("StartError", Some(message.clone())),
         Cause::Lost => ("ContainerStatusUnknown", Some(LOST.to_owned())),
     };

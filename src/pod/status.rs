@@ -15,7 +15,7 @@ use super::standing::{Member, Role, container_id};
 use super::timer::whole;
 use super::{Image, Observed, Sandbox};
 use crate::api::extensions::decides;
-use crate::api::pod::{Phase, RestartPolicy, restart_policy};
+use crate::api::pod::Phase;
 
 /// The status of each container with what it is to its pod, in the order of their start.
 pub(super) type Statuses = Vec<(Role, ContainerStatus)>;
@@ -125,10 +125,10 @@ impl Beginning {
             let end = state.terminated.as_ref().or(last);
             match role {
                 Role::App => {}
-                Role::Init => match end {
+                Role::Init => match &state.terminated {
                     Some(end) if end.exit_code != 0 => all.failed += 1,
-                    Some(_) if state.terminated.is_some() => {}
-                    Some(_) | None => all.pending += 1,
+                    Some(_) => {}
+                    None => all.pending += 1,
                 },
                 Role::Sidecar if state.running.is_some() => all.running += 1,
                 Role::Sidecar if end.is_none() => {
@@ -148,17 +148,17 @@ pub(super) fn phase(pod: &Pod, statuses: &Statuses) -> Phase {
         *role != Role::App || decides(&pod.metadata, &status.name)
     };
     if statuses.iter().all(|status| counts(&status)) {
-        return phase_by(pod, statuses);
+        return phase_by(statuses);
     }
-    let deciding = phase_by(pod, &statuses.iter().filter(counts).cloned().collect());
-    if deciding.is_terminal() { deciding } else { phase_by(pod, statuses) }
+    let deciding = phase_by(&statuses.iter().filter(counts).cloned().collect());
+    if deciding.is_terminal() { deciding } else { phase_by(statuses) }
 }
 
 /// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase>
-fn phase_by(pod: &Pod, statuses: &Statuses) -> Phase {
+fn phase_by(statuses: &Statuses) -> Phase {
     let beginning = Beginning::of(statuses);
     let (mut waiting, mut running) = (beginning.waiting, beginning.running);
-    let (mut started, mut ended, mut succeeded) = (0, 0, 0);
+    let (mut started, mut restarting, mut ended, mut succeeded) = (0, 0, 0, 0);
     for status in own(statuses) {
         let state = status.state.clone().unwrap_or_default();
         let last = status.last_state.as_ref().is_some_and(|last| last.terminated.is_some());
@@ -169,23 +169,21 @@ fn phase_by(pod: &Pod, statuses: &Statuses) -> Phase {
                 ended += 1;
                 succeeded += usize::from(end.exit_code == 0);
             }
-            (None, None) if last => ended += 1,
+            (None, None) if last => restarting += 1,
             (None, None) => waiting += 1,
         }
     }
-    let policy = restart_policy(pod);
-    if beginning.failed > 0 && policy == RestartPolicy::Never {
+    // A container that ended and is shown as ended does not run again; one that waits for its restart does.
+    if beginning.failed > 0 {
         Phase::Failed
     } else if waiting > 0 || statuses.is_empty() || (beginning.pending > 0 && started == 0) {
         Phase::Pending
-    } else if running > 0 || policy == RestartPolicy::Always {
+    } else if running > 0 || restarting > 0 {
         Phase::Running
     } else if succeeded == ended {
         Phase::Succeeded
-    } else if policy == RestartPolicy::Never {
-        Phase::Failed
     } else {
-        Phase::Running
+        Phase::Failed
     }
 }
 

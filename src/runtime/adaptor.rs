@@ -24,7 +24,7 @@ use super::layout::{Layout, container_id};
 use super::network::{Network, Networks};
 use super::pause::pause;
 use super::sandbox;
-use super::spec::{Host, Origin};
+use super::spec::{Host, Origin, pod_limits};
 use super::start::wanted;
 use super::task::{Found as Standing, Shim, TERMINATION_LOG, Task};
 use super::{
@@ -46,6 +46,10 @@ pub struct Settings {
     pub network: Network,
     /// Whether a container without a seccomp profile gets containerd's default one.
     pub seccomp_default: bool,
+    /// The directory of the profiles that pods name with `Localhost`.
+    pub seccomp_dir: PathBuf,
+    /// How many processes a pod may have; `None`: as many as the host.
+    pub pod_pids_limit: Option<u64>,
     /// `io.containerd.runc.v2`
     pub runtime: String,
     /// The OCI runtime that the shim calls, if not its default.
@@ -334,7 +338,13 @@ impl Shared {
         }
         let on_host = self.networks.is_on_host(pod);
         let (layout, own) = (self.layout.clone(), pod.clone());
-        blocking(ATTEMPT, move || sandbox::create(&layout, &own, on_host)).await?;
+        let (cgroups, limits) =
+            (self.cgroups.clone(), pod_limits(pod, self.settings.pod_pids_limit));
+        let made = blocking(ATTEMPT, move || {
+            sandbox::create(&layout, &own, on_host)?;
+            cgroups.make_pod(&layout.pod_cgroup(own.uid()), &limits)
+        });
+        made.await?;
         let volumes = self.with_volumes(pod, referred, volumes::make);
         let (volumes, ips) = tokio::join!(volumes, self.networks.attach(pod));
         let ips = ips?;

@@ -1,13 +1,16 @@
 //! The cgroups of this host.
 //!
-//! Owns: which version it has, and removing the cgroups of a pod. Must not know: limits; those are set
-//! by the OCI runtime, which also makes the cgroups and removes no more than the leaf.
+//! Owns: which version it has, and making and removing the cgroups of pods. Must not know: containers;
+//! the OCI runtime makes their cgroups and removes no more than those.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, Signal, kill_process};
+
+use super::pod_cgroup;
+use super::spec::PodLimits;
 
 /// How often a cgroup that is still in use is tried again.
 const TRIES: u32 = 10;
@@ -16,6 +19,8 @@ const TRIES: u32 = 10;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cgroups {
     mounts: Vec<PathBuf>,
+    /// The controllers of version 1, each with its hierarchy.
+    controllers: Vec<(String, PathBuf)>,
     /// Where memory is accounted, and whether that is version 2.
     memory: Option<(PathBuf, bool)>,
 }
@@ -27,7 +32,7 @@ impl Cgroups {
     }
 
     fn parse(mountinfo: &str) -> Self {
-        let (mut mounts, mut memory) = (Vec::new(), None);
+        let (mut mounts, mut controllers, mut memory) = (Vec::new(), Vec::new(), None);
         for line in mountinfo.lines() {
             let Some((left, right)) = line.split_once(" - ") else { continue };
             let mut right = right.split(' ');
@@ -42,12 +47,14 @@ impl Cgroups {
                     if options.split(',').any(|option| option == "memory") {
                         memory = Some((mount.clone(), false));
                     }
+                    let named = options.split(',').map(|option| (option.to_owned(), mount.clone()));
+                    controllers.extend(named);
                     mounts.push(mount);
                 }
                 (Some(_) | None, _) => {}
             }
         }
-        Self { mounts, memory }
+        Self { mounts, controllers, memory }
     }
 
     /// Whether memory and processor are limited by version 2.
@@ -64,6 +71,36 @@ impl Cgroups {
                 entries.flatten().any(|entry| entry.path().join("memory.swap.max").exists())
             }),
             None => false,
+        }
+    }
+
+    /// Whether the host can limit by this controller.
+    pub(super) fn has(&self, controller: &str) -> bool {
+        match &self.memory {
+            Some((mount, true)) => {
+                let known = fs::read_to_string(mount.join("cgroup.controllers"));
+                known.is_ok_and(|known| known.split_whitespace().any(|known| known == controller))
+            }
+            Some((_, false)) | None => self.hierarchy(controller).is_some(),
+        }
+    }
+
+    /// The hierarchy of a controller of version 1.
+    fn hierarchy(&self, controller: &str) -> Option<PathBuf> {
+        self.controllers.iter().find(|(known, _)| known == controller).map(|(_, m)| m.clone())
+    }
+
+    /// Makes the cgroup of a pod, with its limits.
+    ///
+    /// # Errors
+    /// What the kernel refused.
+    pub(super) fn make_pod(&self, below: &str, limits: &PodLimits) -> io::Result<()> {
+        match &self.memory {
+            Some((mount, true)) => pod_cgroup::make_v2(mount, below, limits, self.limits_swap()),
+            Some((_, false)) | None => {
+                let hierarchy = |controller: &str| self.hierarchy(controller);
+                pod_cgroup::make_v1(hierarchy, below, limits, self.limits_swap())
+            }
         }
     }
 
@@ -135,6 +172,8 @@ mod tests {
         let cgroups = Cgroups::parse(HYBRID);
         assert_eq!(cgroups.mounts.len(), 3);
         assert!(!cgroups.is_v2());
+        assert_eq!(cgroups.hierarchy("pids"), Some("/sys/fs/cgroup/pids".into()));
+        assert!(cgroups.has("memory") && !cgroups.has("hugetlb"));
         assert!(Cgroups::parse("41 31 0:38 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw").is_v2());
     }
 

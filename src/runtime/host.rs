@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceBuilder, LinuxDeviceType};
 
 use super::cgroups::Cgroups;
-use super::spec::{self, Host, capabilities_of_mask};
+use super::spec::{self, AppArmor, Host, capabilities_of_mask};
 use crate::api::downward::Capacity;
 
 /// The bit of `CAP_SYS_RESOURCE`, which lowering an OOM score takes.
@@ -28,8 +28,6 @@ pub(super) fn facts(cgroups: &Cgroups, root: &Path, seccomp_default: bool) -> Ho
     let own_score = read("/proc/self/oom_score_adj").trim().parse().unwrap_or(0);
     let may_lower = mask >> SYS_RESOURCE & 1 == 1;
     let uname = rustix::system::uname();
-    let profiles = read("/sys/kernel/security/apparmor/profiles");
-    let loaded = profiles.lines().any(|line| line.starts_with(APPARMOR_PROFILE));
     Host {
         hostname: uname.nodename().to_string_lossy().into_owned(),
         cgroups: if cgroups.is_v2() { spec::Cgroups::V2 } else { spec::Cgroups::V1 },
@@ -44,7 +42,8 @@ pub(super) fn facts(cgroups: &Cgroups, root: &Path, seccomp_default: bool) -> Ho
         capabilities: capabilities_of_mask(mask),
         devices: devices(Path::new("/dev")),
         kernel: version(&uname.release().to_string_lossy()),
-        apparmor_profile: loaded.then(|| APPARMOR_PROFILE.to_owned()),
+        apparmor: apparmor(&read("/sys/kernel/security/apparmor/profiles")),
+        huge_pages: huge_pages(cgroups, Path::new("/sys/kernel/mm/hugepages")),
         seccomp_default,
     }
 }
@@ -52,6 +51,36 @@ pub(super) fn facts(cgroups: &Cgroups, root: &Path, seccomp_default: bool) -> Ho
 /// All of the disk that this directory is on.
 fn storage_bytes(dir: &Path) -> u64 {
     rustix::fs::statvfs(dir).map_or(0, |disk| disk.f_blocks.saturating_mul(disk.f_frsize))
+}
+
+/// Whether AppArmor is on.
+pub fn has_apparmor() -> bool {
+    let on = fs::read_to_string("/sys/module/apparmor/parameters/enabled").unwrap_or_default();
+    on.starts_with('Y')
+}
+
+/// From lines like `cri-containerd.apparmor.d (enforce)`.
+fn apparmor(profiles: &str) -> AppArmor {
+    let name = |line: &str| line.rsplit_once(" (").map_or(line, |(name, _)| name).to_owned();
+    let loaded: Vec<String> = profiles.lines().map(name).collect();
+    let default = loaded.iter().find(|name| *name == APPARMOR_PROFILE).cloned();
+    AppArmor { default, loaded }
+}
+
+/// The sizes of huge pages, where they can be limited: `hugepages-2048kB`.
+fn huge_pages(cgroups: &Cgroups, dir: &Path) -> Vec<u64> {
+    if !cgroups.has("hugetlb") {
+        return Vec::new();
+    }
+    let size = |entry: fs::DirEntry| -> Option<u64> {
+        let name = entry.file_name().into_string().ok()?;
+        let kib: u64 = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
+        Some(kib * 1024)
+    };
+    let mut sizes: Vec<u64> =
+        fs::read_dir(dir).into_iter().flatten().flatten().filter_map(size).collect();
+    sizes.sort_unstable();
+    sizes
 }
 
 fn capabilities(status: &str) -> u64 {
@@ -125,6 +154,16 @@ mod tests {
         assert_eq!(caps("000001fffeffffff") >> SYS_RESOURCE & 1, 0);
         assert_eq!(caps("000001ffffffffff") >> SYS_RESOURCE & 1, 1);
         assert_eq!(version("6.18.44-fc-v669"), (6, 18));
+    }
+
+    #[test]
+    fn profiles_are_known_by_their_names() {
+        let found = apparmor(
+            "docker-default (enforce)\ncri-containerd.apparmor.d (enforce)\na b (complain)\n",
+        );
+        assert_eq!(found.default.as_deref(), Some(APPARMOR_PROFILE));
+        assert_eq!(found.loaded, ["docker-default", APPARMOR_PROFILE, "a b"]);
+        assert_eq!(apparmor("").default, None);
     }
 
     #[test]

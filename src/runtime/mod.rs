@@ -21,8 +21,10 @@ mod namespaces;
 mod netlink;
 mod network;
 mod pause;
+mod pod_cgroup;
 mod processes;
 mod sandbox;
+mod seccomp_files;
 pub mod spec;
 mod start;
 mod task;
@@ -36,6 +38,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
 pub use self::adaptor::{Containerd, Now, Settings};
+pub use self::host::has_apparmor;
 pub use self::network::{Network, Plugins, State, host_addresses};
 use crate::api::references::Referred;
 use crate::pod::{

@@ -4,12 +4,13 @@
 //! Must not know: how a task is made in containerd.
 
 use k8s_openapi::api::core::v1::{Container as Wanted, Pod};
+use oci_spec::runtime::LinuxSeccomp;
 
 use super::adaptor::{Shared, blocking};
 use super::image::LocalImage;
 use super::inventory::Known;
 use super::task::{Blueprint, Failure, Found as Standing, TERMINATION_LOG, Task};
-use super::{StartError, namespaces, network, spec, volumes};
+use super::{StartError, namespaces, network, seccomp_files, spec, volumes};
 use crate::api::object::Object;
 use crate::api::references::Referred;
 use crate::monitor;
@@ -137,6 +138,7 @@ impl Shared {
         let origin = spec::Origin { referred, capacity: &self.host.capacity };
         let variables = spec::variables(pod, container, origin).map_err(refused)?;
         let volumes = self.volumes(pod, container, &variables).await?;
+        let seccomp = self.seccomp_file(pod, container)?;
         let inputs = spec::Inputs {
             pod,
             container,
@@ -145,6 +147,7 @@ impl Shared {
             sandbox: &sandbox,
             volumes: &volumes,
             variables: &variables,
+            seccomp,
             host: &self.host,
             cgroups_path: cgroups_path.clone(),
         };
@@ -170,8 +173,16 @@ impl Shared {
             chain_id: image.chain_id.clone(),
             spec,
             labels: known.labels(pod),
+            terminal: container.tty == Some(true),
             output: options.uri(&self.settings.monitor),
         })
+    }
+
+    /// The profile of the host's files that the container asks for.
+    fn seccomp_file(&self, pod: &Pod, container: &Wanted) -> Result<Option<LinuxSeccomp>, Failure> {
+        let name = spec::local_profile(pod, container);
+        let read = name.map(|name| seccomp_files::read(&self.settings.seccomp_dir, name));
+        read.transpose().map_err(refused)
     }
 
     /// What the container gets of the pod's volumes.

@@ -41,6 +41,8 @@ const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 const BUNDLES_MAX: u32 = 3;
 
 const SIGKILL: u32 = 9;
+/// How a program ends that was killed, by the kernel too.
+const KILLED: u8 = 137;
 
 /// The type of an OCI spec in containerd, exactly.
 const SPEC_TYPE: &str = "types.containerd.io/opencontainers/runtime-spec/1/Spec";
@@ -80,6 +82,8 @@ pub(super) struct Blueprint {
     /// The OCI spec, as JSON.
     pub(super) spec: Vec<u8>,
     pub(super) labels: HashMap<String, String>,
+    /// Whether its output is that of a terminal, which has one stream.
+    pub(super) terminal: bool,
     /// The URI of the monitor.
     pub(super) output: String,
 }
@@ -121,9 +125,9 @@ impl Task {
         blueprint: Blueprint,
         now: impl Fn() -> Timestamp + Send,
     ) -> Result<State, Failure> {
-        let output = blueprint.output.clone();
+        let (output, terminal) = (blueprint.output.clone(), blueprint.terminal);
         let mounts = self.create(blueprint).await?;
-        self.create_task(mounts, output).await?;
+        self.create_task(mounts, output, terminal).await?;
         self.start(now()).await
     }
 
@@ -165,12 +169,18 @@ impl Task {
     }
 
     /// Never with a deadline: a creation that is cut short leaves a shim that nobody knows.
-    async fn create_task(&self, rootfs: Vec<Mount>, output: String) -> Result<(), Failure> {
+    async fn create_task(
+        &self,
+        rootfs: Vec<Mount>,
+        output: String,
+        terminal: bool,
+    ) -> Result<(), Failure> {
         let request = services::CreateTaskRequest {
             container_id: self.id.clone(),
             rootfs,
-            stderr: output.clone(),
+            stderr: if terminal { String::new() } else { output.clone() },
             stdout: output,
+            terminal,
             ..services::CreateTaskRequest::default()
         };
         for _ in 0..BUNDLES_MAX {
@@ -266,8 +276,11 @@ impl Task {
         };
         let nanos = i32::try_from(record.nanos).unwrap_or(0);
         let finished_at = Timestamp::new(record.seconds, nanos).unwrap_or(Timestamp::UNIX_EPOCH);
-        let cause =
-            if record.oom_killed && record.code != 0 { Cause::OomKilled } else { Cause::Program };
+        let cause = match (record.oom_killed, record.code) {
+            (true, KILLED) => Cause::OomKilled,
+            (true, _) => Cause::ChildOomKilled,
+            (false, _) => Cause::Program,
+        };
         let started_at = self.started_at();
         Some(Exit { code: record.code.into(), cause, message: None, started_at, finished_at })
     }

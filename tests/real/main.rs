@@ -18,3 +18,4 @@ mod pods;
 mod refusals;
 mod run;
 mod running;
+mod security;

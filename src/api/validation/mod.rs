@@ -15,6 +15,8 @@ mod network;
 pub mod object;
 mod pod;
 mod policies;
+mod resources;
+mod restart;
 mod scheduling;
 mod security;
 mod selector;

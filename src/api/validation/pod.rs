@@ -6,14 +6,11 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{
-    Container, ContainerPort, PodSpec, PodTemplateSpec, ResourceRequirements,
-};
+use k8s_openapi::api::core::v1::{Container, ContainerPort, PodSpec, PodTemplateSpec};
 
 use super::{Found, Problem, names, quoted};
 use crate::api::path::Path;
 use crate::api::pod::is_sidecar;
-use crate::api::quantity::{Quantity, ResourceList};
 
 impl Found {
     pub(super) fn template(&mut self, template: &PodTemplateSpec) {
@@ -75,6 +72,11 @@ impl Found {
         if let Some(security) = &pod.security_context {
             self.pod_security(&path.field("securityContext"), security);
         }
+        if pod.share_process_namespace == Some(true) && pod.host_pid == Some(true) {
+            let detail = "ShareProcessNamespace and HostPID cannot both be enabled";
+            self.invalid(&path.field("shareProcessNamespace"), "true".to_owned(), detail);
+        }
+        self.pod_resources(&path.field("resources"), pod);
     }
 
     /// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-template>
@@ -110,6 +112,7 @@ impl Found {
         );
         self.ports(&path.field("ports"), container.ports.as_deref().unwrap_or_default());
         self.variables(path, container);
+        self.container_restarts(path, container);
         let policy = container.termination_message_policy.as_deref();
         self.one_of(
             &path.field("terminationMessagePolicy"),
@@ -143,40 +146,6 @@ impl Found {
             }
             let protocol = port.protocol.as_deref();
             self.one_of(&path.field("protocol"), protocol, &["SCTP", "TCP", "UDP"]);
-        }
-    }
-
-    /// <https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/>
-    fn resources(&mut self, path: &Path, resources: &ResourceRequirements) {
-        let (limits, requests) = (path.field("limits"), path.field("requests"));
-        let none = ResourceList::new();
-        let limited = resources.limits.as_ref().unwrap_or(&none);
-        for (name, limit) in limited {
-            self.quantity(&limits.key(name), &limit.0);
-        }
-        for (name, request) in resources.requests.iter().flatten() {
-            let asked = self.quantity(&requests.key(name), &request.0);
-            let Some(limit) = limited.get(name) else { continue };
-            if let (Some(asked), Ok(most)) = (asked, Quantity::parse(&limit.0))
-                && asked > most
-            {
-                let detail = format!("must be less than or equal to {name} limit of {}", limit.0);
-                self.invalid(&requests, quoted(&request.0), detail);
-            }
-        }
-    }
-
-    fn quantity(&mut self, path: &Path, text: &str) -> Option<Quantity> {
-        match Quantity::parse(text) {
-            Ok(quantity) if quantity.is_negative() => {
-                self.invalid(path, quoted(text), "must be greater than or equal to 0");
-                None
-            }
-            Ok(quantity) => Some(quantity),
-            Err(why) => {
-                self.invalid(path, quoted(text), why.to_string());
-                None
-            }
         }
     }
 }

@@ -3,9 +3,11 @@
 //! Owns: the checks of security contexts. Must not know: what a right becomes on the host.
 //! <https://kubernetes.io/docs/tasks/configure-pod-container/security-context/>
 
-use k8s_openapi::api::core::v1::{PodSecurityContext, SeccompProfile, SecurityContext};
+use k8s_openapi::api::core::v1::{
+    AppArmorProfile, PodSecurityContext, SeccompProfile, SecurityContext,
+};
 
-use super::{Found, Problem};
+use super::{Found, Problem, quoted};
 use crate::api::path::Path;
 
 impl Found {
@@ -21,8 +23,13 @@ impl Found {
             security.fs_group_change_policy.as_deref(),
             &["Always", "OnRootMismatch"],
         );
+        let policy = security.supplemental_groups_policy.as_deref();
+        self.one_of(&path.field("supplementalGroupsPolicy"), policy, &["Merge", "Strict"]);
         if let Some(profile) = &security.seccomp_profile {
             self.seccomp(&path.field("seccompProfile"), profile);
+        }
+        if let Some(profile) = &security.app_armor_profile {
+            self.apparmor(&path.field("appArmorProfile"), profile);
         }
     }
 
@@ -31,6 +38,9 @@ impl Found {
         self.id(&path.field("runAsGroup"), security.run_as_group);
         if let Some(profile) = &security.seccomp_profile {
             self.seccomp(&path.field("seccompProfile"), profile);
+        }
+        if let Some(profile) = &security.app_armor_profile {
+            self.apparmor(&path.field("appArmorProfile"), profile);
         }
         if security.allow_privilege_escalation != Some(false) {
             return;
@@ -59,15 +69,67 @@ impl Found {
 
     /// <https://kubernetes.io/docs/tutorials/security/seccomp/>
     fn seccomp(&mut self, path: &Path, profile: &SeccompProfile) {
-        let path = path.field("type");
+        let (kind, file) = (path.field("type"), path.field("localhostProfile"));
         if profile.type_.is_empty() {
             let detail = "type is required when seccompProfile is set";
-            return self.add(&path, Problem::Required(detail.to_owned()));
+            return self.add(&kind, Problem::Required(detail.to_owned()));
         }
         let supported = &["Localhost", "RuntimeDefault", "Unconfined"];
-        self.one_of(&path, Some(&profile.type_), supported);
+        self.one_of(&kind, Some(&profile.type_), supported);
+        let is_local = profile.type_ == "Localhost";
+        match profile.localhost_profile.as_deref() {
+            None | Some("") if is_local => {
+                let detail = "must be set when seccomp type is Localhost".to_owned();
+                self.add(&file, Problem::Required(detail));
+            }
+            None => {}
+            Some(name) if !is_local => {
+                let detail = "can only be set when seccomp type is Localhost";
+                self.invalid(&file, quoted(name), detail);
+            }
+            Some(name) if name.starts_with('/') => {
+                self.invalid(&file, quoted(name), "must be a relative path");
+            }
+            Some(name) if name.split('/').any(|part| part == "..") => {
+                self.invalid(&file, quoted(name), "must not contain '..'");
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// <https://kubernetes.io/docs/tutorials/security/apparmor/>
+    fn apparmor(&mut self, path: &Path, profile: &AppArmorProfile) {
+        let (kind, name) = (path.field("type"), path.field("localhostProfile"));
+        if profile.type_.is_empty() {
+            let detail = "type is required when appArmorProfile is set";
+            return self.add(&kind, Problem::Required(detail.to_owned()));
+        }
+        let supported = &["Localhost", "RuntimeDefault", "Unconfined"];
+        self.one_of(&kind, Some(&profile.type_), supported);
+        let is_local = profile.type_ == "Localhost";
+        match profile.localhost_profile.as_deref() {
+            None | Some("") if is_local => {
+                let detail = "must be set when AppArmor type is Localhost".to_owned();
+                self.add(&name, Problem::Required(detail));
+            }
+            None => {}
+            Some(other) if !is_local => {
+                let detail = "can only be set when AppArmor type is Localhost";
+                self.invalid(&name, quoted(other), detail);
+            }
+            Some(padded) if padded.trim() != padded => {
+                self.invalid(&name, quoted(padded), "must not be padded with whitespace");
+            }
+            Some(long) if long.len() > APPARMOR_NAME_MAX => {
+                self.add(&name, Problem::TooLong { bytes: APPARMOR_NAME_MAX });
+            }
+            Some(_) => {}
+        }
     }
 }
+
+/// The name of an AppArmor profile is no longer.
+const APPARMOR_NAME_MAX: usize = 4095;
 
 #[cfg(test)]
 mod tests {
@@ -115,6 +177,41 @@ mod tests {
                 format!("cannot set `allowPrivilegeEscalation` to false and {detail}"),
             );
             assert!(found[0].starts_with(start) && found[0].ends_with(&end), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_profile_of_the_hosts_is_named_and_no_other_is() {
+        let path = "spec.template.spec.containers[0].securityContext";
+        for (field, system) in [("seccompProfile", "seccomp"), ("appArmorProfile", "AppArmor")] {
+            let of = |profile: &str| {
+                refused_container(&format!("securityContext: {{{field}: {profile}}}"))
+            };
+            let at = format!("{path}.{field}.localhostProfile");
+            assert_eq!(of("{type: Localhost, localhostProfile: a/b}"), [""; 0]);
+            assert_eq!(
+                of("{type: Localhost}"),
+                [format!("{at}: Required value: must be set when {system} type is Localhost")]
+            );
+            assert_eq!(
+                of("{type: RuntimeDefault, localhostProfile: a}"),
+                [format!(
+                    "{at}: Invalid value: \"a\": can only be set when {system} type is Localhost"
+                )]
+            );
+        }
+        for (name, detail) in
+            [("/a", "must be a relative path"), ("a/../b", "must not contain '..'")]
+        {
+            assert_eq!(
+                refused_pod(&format!(
+                    "securityContext: {{seccompProfile: {{type: Localhost, localhostProfile: {name}}}}}"
+                )),
+                [format!(
+                    "spec.template.spec.securityContext.seccompProfile.localhostProfile: Invalid \
+                     value: \"{name}\": {detail}"
+                )]
+            );
         }
     }
 

@@ -134,6 +134,9 @@ pub(super) fn of(inputs: &Inputs<'_>) -> Vec<String> {
     for (name, value) in image.into_iter().flatten().filter_map(|entry| entry.split_once('=')) {
         set(&mut all, name, value);
     }
+    if inputs.container.tty == Some(true) {
+        set(&mut all, "TERM", "xterm");
+    }
     let own_name = match inputs.uts() {
         Some(_) => hostname(inputs.pod),
         None => inputs.host.hostname.clone(),

@@ -4,11 +4,13 @@
 //! kubelet with containerd would have it. Must not know: containerd, files, the clock. What the host
 //! can do and where the pod's files are is told by the caller.
 
+mod apparmor;
 mod capabilities;
 mod env;
 mod files;
 mod mounts;
 mod peers;
+mod pod_limits;
 mod process;
 mod resources;
 mod seccomp;
@@ -25,17 +27,20 @@ use k8s_openapi::api::core::v1::{
 };
 use oci_spec::image::{Config, ImageConfiguration};
 use oci_spec::runtime::{
-    Capabilities, Linux, LinuxDevice, LinuxNamespace, LinuxNamespaceType, Root, Spec,
+    Capabilities, Linux, LinuxDevice, LinuxNamespace, LinuxNamespaceType, LinuxSeccomp, Root, Spec,
 };
 
 use crate::api::downward::Capacity;
 use crate::pod::RefusedReason;
 
+pub use apparmor::AppArmor;
 pub use capabilities::of_mask as capabilities_of_mask;
 pub use env::{Origin, Variables, expand, names, variables};
 pub use files::{hostname, hosts_file, resolv_conf};
 pub use peers::{peer_names, with_peers};
+pub use pod_limits::{PodLimits, pod_limits};
 pub use process::stop_signal;
+pub use seccomp::local_profile;
 
 /// The version of the OCI runtime spec that is written.
 const OCI_VERSION: &str = "1.0.2";
@@ -52,6 +57,8 @@ pub struct Inputs<'a> {
     pub volumes: &'a [VolumeMount],
     /// What the pod defines for it.
     pub variables: &'a Variables,
+    /// The profile in the file that [`local_profile`] names, if it names one.
+    pub seccomp: Option<LinuxSeccomp>,
     pub host: &'a Host,
     /// `/kiln/pod<uid>/<id>`.
     pub cgroups_path: String,
@@ -115,8 +122,9 @@ pub struct Host {
     pub devices: Vec<LinuxDevice>,
     /// The version of the kernel.
     pub kernel: (u32, u32),
-    /// The AppArmor profile for containers that ask for none, if AppArmor is on and has it loaded.
-    pub apparmor_profile: Option<String>,
+    pub apparmor: AppArmor,
+    /// The sizes of huge pages that can be limited, in bytes.
+    pub huge_pages: Vec<u64>,
     /// Whether a container that asks for no seccomp profile gets the default one.
     pub seccomp_default: bool,
 }
@@ -138,7 +146,7 @@ pub struct Refusal {
 
 impl Refusal {
     /// The container cannot be made.
-    fn create(message: impl Into<String>) -> Self {
+    pub(super) fn create(message: impl Into<String>) -> Self {
         Self { reason: RefusedReason::CreateContainerError, message: message.into() }
     }
 
@@ -163,7 +171,7 @@ pub fn build(inputs: &Inputs<'_>) -> Result<Spec, Refusal> {
     let mut linux = Linux::default();
     linux
         .set_namespaces(Some(namespaces(inputs)))
-        .set_resources(Some(resources::of(inputs)))
+        .set_resources(Some(resources::of(inputs)?))
         .set_cgroups_path(Some(PathBuf::from(&inputs.cgroups_path)))
         .set_sysctl(sysctls(inputs))
         .set_rootfs_propagation(mounts::propagation(inputs))

@@ -10,14 +10,13 @@ use oci_spec::image::ImageConfiguration;
 use oci_spec::runtime::{Capabilities, LinuxCapabilities, Process};
 
 use super::env::{self, expand};
-use super::{Inputs, Refusal, resources, user};
+use super::{Inputs, Refusal, apparmor, resources, user};
 
 pub(super) fn of(inputs: &Inputs<'_>, capabilities: Capabilities) -> Result<Process, Refusal> {
     let escalation = inputs.security().and_then(|s| s.allow_privilege_escalation);
-    let apparmor = inputs.host.apparmor_profile.clone().filter(|_| !inputs.is_privileged());
     let mut process = Process::default();
     process
-        .set_terminal(Some(false))
+        .set_terminal(Some(inputs.container.tty == Some(true)))
         .set_user(user::of(inputs)?)
         .set_args(Some(args(inputs)?))
         .set_env(Some(env::of(inputs)))
@@ -26,7 +25,7 @@ pub(super) fn of(inputs: &Inputs<'_>, capabilities: Capabilities) -> Result<Proc
         // As many open files as containerd itself may have.
         .set_rlimits(None)
         .set_no_new_privileges(Some(escalation == Some(false)))
-        .set_apparmor_profile(apparmor)
+        .set_apparmor_profile(apparmor::of(inputs)?)
         .set_oom_score_adj(resources::oom_score_adj(inputs));
     Ok(process)
 }
@@ -212,12 +211,11 @@ mod tests {
     }
 
     #[test]
-    fn a_container_is_under_the_hosts_apparmor_profile_unless_it_is_privileged() {
-        let mut case = Case::new();
-        case.host.apparmor_profile = Some("runtime-default".to_owned());
-        assert_eq!(case.process().apparmor_profile().as_deref(), Some("runtime-default"));
-        let case = case.security(json!({"privileged": true}));
-        assert_eq!(case.process().apparmor_profile(), &None);
+    fn a_container_has_a_terminal_if_it_asks_for_one() {
+        assert_eq!(Case::new().process().terminal(), Some(false));
+        let process = Case::new().container(json!({"tty": true})).process();
+        assert_eq!(process.terminal(), Some(true));
+        assert!(process.env().as_ref().unwrap().contains(&"TERM=xterm".to_owned()));
     }
 
     #[test]

@@ -5,25 +5,27 @@
 //! for v2.
 //! <https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/>
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use oci_spec::runtime::{LinuxCpu, LinuxDeviceCgroup, LinuxMemory, LinuxResources};
+use oci_spec::runtime::{
+    LinuxCpu, LinuxDeviceCgroup, LinuxHugepageLimit, LinuxMemory, LinuxResources,
+};
 
-use super::Inputs;
+use super::{Inputs, Refusal};
 use crate::api::pod::{QosClass, qos_class};
-use crate::api::quantity::{cpu_millis, limits, memory_bytes, requests};
+use crate::api::quantity::{HUGE_PAGES, Quantity, cpu_millis, limits, memory_bytes, requests};
 
 /// The shares of one processor.
 const SHARES_PER_CPU: u64 = 1024;
 /// What the kernel takes at least, and at most.
-const SHARES_MIN: u64 = 2;
+pub(super) const SHARES_MIN: u64 = 2;
 const SHARES_MAX: u64 = 262_144;
 /// Over how many microseconds the use of processors is counted.
-const PERIOD: u64 = 100_000;
+pub(super) const PERIOD: u64 = 100_000;
 /// The kernel takes no smaller quota, in microseconds.
-const QUOTA_MIN: u64 = 1000;
+pub(super) const QUOTA_MIN: u64 = 1000;
 
-pub(super) fn of(inputs: &Inputs<'_>) -> LinuxResources {
+pub(super) fn of(inputs: &Inputs<'_>) -> Result<LinuxResources, Refusal> {
     let mut devices = LinuxDeviceCgroup::default();
     // To what is denied, the OCI runtime adds what every container has: null, zero, urandom...
     devices.set_allow(inputs.is_privileged()).set_access(Some("rwm".to_owned()));
@@ -32,24 +34,63 @@ pub(super) fn of(inputs: &Inputs<'_>) -> LinuxResources {
         .set_devices(Some(vec![devices]))
         .set_cpu(Some(cpu(inputs)))
         .set_memory(memory(inputs))
+        .set_hugepage_limits(huge_pages(inputs)?)
         .set_unified(inputs.host.oom_group.then(|| {
             // A container ends as a whole: half of one helps nobody.
             HashMap::from([("memory.oom.group".to_owned(), "1".to_owned())])
         }));
-    resources
+    Ok(resources)
+}
+
+/// Of each size what is asked for, or none at all.
+/// <https://kubernetes.io/docs/tasks/manage-hugepages/scheduling-hugepages/>
+fn huge_pages(inputs: &Inputs<'_>) -> Result<Option<Vec<LinuxHugepageLimit>>, Refusal> {
+    let sizes = &inputs.host.huge_pages;
+    let mut asked = BTreeMap::new();
+    for (name, amount) in limits(inputs.container).into_iter().flatten() {
+        let bytes = |text: &str| Quantity::parse(text).ok().map(Quantity::value);
+        let Some(size) = name.strip_prefix(HUGE_PAGES).and_then(bytes) else { continue };
+        let size = u64::try_from(size).unwrap_or_default();
+        if !sizes.contains(&size) {
+            return Err(Refusal::create(format!("this host cannot limit {name}")));
+        }
+        asked.insert(size, bytes(&amount.0).unwrap_or_default());
+    }
+    let limit = |size: &u64| {
+        let mut limit = LinuxHugepageLimit::default();
+        limit.set_page_size(page_size(*size)).set_limit(asked.get(size).copied().unwrap_or(0));
+        limit
+    };
+    Ok(Some(sizes.iter().map(limit).collect::<Vec<_>>()).filter(|all| !all.is_empty()))
+}
+
+/// `2MB`, `1GB`: as the kernel names its files, and the OCI the sizes.
+fn page_size(bytes: u64) -> String {
+    let mut rest = bytes;
+    for unit in ["B", "KB", "MB"] {
+        if rest < 1024 {
+            return format!("{rest}{unit}");
+        }
+        rest /= 1024;
+    }
+    format!("{rest}GB")
 }
 
 fn cpu(inputs: &Inputs<'_>) -> LinuxCpu {
     let limit = cpu_millis(limits(inputs.container));
     let request = cpu_millis(requests(inputs.container)).or(limit).unwrap_or(0);
-    let shares = (request.saturating_mul(SHARES_PER_CPU) / 1000).clamp(SHARES_MIN, SHARES_MAX);
     let mut cpu = LinuxCpu::default();
-    cpu.set_shares(Some(shares));
+    cpu.set_shares(Some(shares_of(request)));
     if let Some(limit) = limit.filter(|limit| *limit > 0) {
         let quota = (limit.saturating_mul(PERIOD) / 1000).max(QUOTA_MIN);
         cpu.set_quota(Some(i64::try_from(quota).unwrap_or(i64::MAX))).set_period(Some(PERIOD));
     }
     cpu
+}
+
+/// The shares of so many thousandths of a processor.
+pub(super) fn shares_of(millis: u64) -> u64 {
+    (millis.saturating_mul(SHARES_PER_CPU) / 1000).clamp(SHARES_MIN, SHARES_MAX)
 }
 
 /// A limit of memory is one of memory and swap together, so that nothing escapes into swap.
@@ -158,8 +199,19 @@ mod tests {
     }
 
     #[test]
-    fn neither_processes_nor_huge_pages_nor_disks_are_limited() {
-        let case = with(json!({"ephemeral-storage": "1Gi", "hugepages-2Mi": "4Mi"}), json!({}));
+    fn huge_pages_of_every_size_are_limited_and_what_cannot_be_limited_is_refused() {
+        let mut case = with(json!({"hugepages-2Mi": "4Mi"}), json!({}));
+        assert_eq!(case.build().unwrap_err().message, "this host cannot limit hugepages-2Mi");
+        case.host.huge_pages = vec![2 << 20, 1 << 30];
+        let limits = resources(&case).hugepage_limits().clone().unwrap();
+        let of = |limit: &LinuxHugepageLimit| (limit.page_size().clone(), limit.limit());
+        let expected = [("2MB".to_owned(), 4 << 20), ("1GB".to_owned(), 0)];
+        assert_eq!(limits.iter().map(of).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn neither_processes_nor_disks_are_limited() {
+        let case = with(json!({"ephemeral-storage": "1Gi"}), json!({}));
         let resources = resources(&case);
         assert_eq!((resources.pids(), resources.hugepage_limits()), (&None, &None));
         assert_eq!((resources.memory(), resources.block_io()), (&None, &None));

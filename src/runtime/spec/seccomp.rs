@@ -6,6 +6,7 @@
 
 use std::env::consts::ARCH;
 
+use k8s_openapi::api::core::v1::{Container, Pod};
 use oci_spec::runtime::{
     Arch, Capabilities, Capability, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArgBuilder,
     LinuxSeccompOperator, LinuxSyscall,
@@ -27,11 +28,25 @@ pub(super) fn of(
         None => inputs.host.seccomp_default,
         Some("RuntimeDefault") => true,
         Some("Unconfined") => false,
+        Some("Localhost") => return Ok(inputs.seccomp.clone()),
         Some(other) => {
             return Err(Refusal::config(format!("seccomp profile {other:?} is not supported")));
         }
     };
     Ok(confined.then(|| default_profile(ARCH, inputs.host.kernel, capabilities)))
+}
+
+/// The file of the host that holds the container's profile, below the directory of profiles.
+/// <https://kubernetes.io/docs/tutorials/security/seccomp/#create-a-local-kubernetes-cluster-with-kind>
+pub fn local_profile<'a>(pod: &'a Pod, container: &'a Container) -> Option<&'a str> {
+    let security = container.security_context.as_ref();
+    if security.and_then(|security| security.privileged) == Some(true) {
+        return None;
+    }
+    let of_pod = || pod.spec.as_ref()?.security_context.as_ref()?.seccomp_profile.as_ref();
+    let own = security.and_then(|security| security.seccomp_profile.as_ref());
+    let profile = own.or_else(of_pod).filter(|profile| profile.type_ == "Localhost")?;
+    profile.localhost_profile.as_deref()
 }
 
 /// What the processor's family may do, and what a container with these capabilities.
@@ -239,10 +254,23 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_of_the_hosts_files_is_refused() {
-        let profile = json!({"type": "Localhost", "localhostProfile": "a.json"});
-        let refusal = Case::new().security(json!({"seccompProfile": profile})).build().unwrap_err();
-        assert_eq!(refusal.message, "seccomp profile \"Localhost\" is not supported");
+    fn a_profile_of_the_hosts_files_is_taken_as_it_is() {
+        let profile =
+            json!({"seccompProfile": {"type": "Localhost", "localhostProfile": "a.json"}});
+        let mut case = Case::new().security(profile.clone());
+        let mut file = LinuxSeccomp::default();
+        file.set_default_action(LinuxSeccompAction::ScmpActLog);
+        case.seccomp = Some(file.clone());
+        assert_eq!(case.spec().linux().as_ref().unwrap().seccomp(), &Some(file));
+        let pod: Pod = serde_json::from_value(json!({"spec": {
+            "securityContext": profile, "containers": [
+                {"name": "a"}, {"name": "b", "securityContext": {"privileged": true}},
+                {"name": "c", "securityContext": {"seccompProfile": {"type": "Unconfined"}}},
+            ],
+        }}))
+        .unwrap();
+        let of = |at: usize| local_profile(&pod, &pod.spec.as_ref().unwrap().containers[at]);
+        assert_eq!([of(0), of(1), of(2)], [Some("a.json"), None, None]);
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use k8s_openapi::api::core::v1::Pod;
 use oci_spec::image::ImageConfiguration;
-use oci_spec::runtime::{Process, Spec};
+use oci_spec::runtime::{LinuxSeccomp, Process, Spec};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Accounts, Cgroups, Host, Inputs, Origin, Refusal, SandboxPaths, VolumeMount, build,
+    Accounts, AppArmor, Cgroups, Host, Inputs, Origin, Refusal, SandboxPaths, VolumeMount, build,
     capabilities, variables,
 };
 use crate::api::downward::Capacity;
@@ -20,6 +20,8 @@ pub(super) struct Case {
     pub(super) sandbox: SandboxPaths,
     pub(super) volumes: Vec<VolumeMount>,
     pub(super) referred: Referred,
+    /// What is in the file of a `Localhost` profile.
+    pub(super) seccomp: Option<LinuxSeccomp>,
     pub(super) host: Host,
 }
 
@@ -46,6 +48,7 @@ impl Case {
             },
             volumes: Vec::new(),
             referred: Referred::default(),
+            seccomp: None,
             host: Host {
                 hostname: "node".to_owned(),
                 cgroups: Cgroups::V1,
@@ -56,7 +59,8 @@ impl Case {
                 capabilities: capabilities::of_mask(u64::MAX),
                 devices: Vec::new(),
                 kernel: (6, 1),
-                apparmor_profile: None,
+                apparmor: AppArmor::default(),
+                huge_pages: Vec::new(),
                 seccomp_default: false,
             },
         }
@@ -113,6 +117,7 @@ impl Case {
             accounts: &self.accounts,
             sandbox: &self.sandbox,
             volumes: &self.volumes,
+            seccomp: self.seccomp.clone(),
             host: &self.host,
             cgroups_path: "/kiln/podu/c".to_owned(),
         })

@@ -38,8 +38,11 @@ pub(super) fn of(inputs: &Inputs<'_>) -> Result<User, Refusal> {
     };
 
     let mut gids = vec![gid];
-    gids.extend(account.name.map(|name| accounts.groups_with(name)).unwrap_or_default());
     let pod = inputs.pod_security();
+    let strict = pod.and_then(|s| s.supplemental_groups_policy.as_deref()) == Some("Strict");
+    if !strict {
+        gids.extend(account.name.map(|name| accounts.groups_with(name)).unwrap_or_default());
+    }
     let asked = pod.and_then(|s| s.supplemental_groups.as_deref()).unwrap_or_default();
     for asked in pod.and_then(|s| s.fs_group).iter().chain(asked) {
         gids.push(id(*asked)?);
