@@ -876,3 +876,72 @@ async fn jobs_that_would_wait_for_each_other_are_refused() {
     served.patch(&path, merge, &patch).await.expect(200);
     served.stop().await;
 }
+
+#[tokio::test]
+async fn a_namespace_lets_in_what_its_pod_security_standard_allows() {
+    let served = Served::new().await;
+    let labels = |level: &str| {
+        json!({
+            "pod-security.kubernetes.io/enforce": level,
+            "pod-security.kubernetes.io/warn": "restricted",
+            "pod-security.kubernetes.io/warn-version": "v1.30",
+        })
+    };
+    let namespace = |labels: Value| json!({"metadata": {"name": "strict", "labels": labels}});
+    let message = served.post("/api/v1/namespaces", &namespace(labels("tight"))).await;
+    let message = message.refused(422, "Invalid");
+    assert!(
+        message.ends_with(
+            "metadata.labels[pod-security.kubernetes.io/enforce]: Invalid value: \"tight\": must be \
+             one of privileged, baseline, restricted"
+        ),
+        "{message}"
+    );
+    served.post("/api/v1/namespaces", &namespace(labels("baseline"))).await.expect(201);
+    let pod = |privileged: bool| {
+        json!({"metadata": {"name": "p"}, "spec": {"containers": [{
+            "name": "main", "image": "busybox", "securityContext": {"privileged": privileged},
+        }]}})
+    };
+    let pods = "/api/v1/namespaces/strict/pods";
+    let message = served.post(pods, &pod(true)).await.refused(403, "Forbidden");
+    assert_eq!(
+        message,
+        "pods \"p\" is forbidden: violates PodSecurity \"baseline:latest\": privileged (container \
+         \"main\" must not set securityContext.privileged=true)"
+    );
+    let warned = |answer: &served::Answered| {
+        let text = answer.header("warning");
+        assert!(
+            text.starts_with("299 - \"would violate PodSecurity \\\"restricted:v1.30\\\": "),
+            "{text}"
+        );
+    };
+    let answer = served.post(pods, &pod(false)).await;
+    warned(&answer);
+    answer.expect(201);
+    // What makes pods is let in, and told.
+    let mut job = a_job("pi");
+    job["spec"]["template"]["spec"]["hostPID"] = json!(true);
+    let answer = served.post("/apis/batch/v1/namespaces/strict/jobs", &job).await;
+    warned(&answer);
+    answer.expect(201);
+    let events = "/api/v1/namespaces/strict/events";
+    let told = |answer: &served::Answered| {
+        let all = answer.json();
+        let all = all["items"].as_array().unwrap().iter();
+        let of = |event: &&Value| event["reason"] == "FailedCreate";
+        all.filter(of).map(|event| event["message"].as_str().unwrap().to_owned()).next()
+    };
+    served.until(events, |answer| told(answer).is_some()).await;
+    let message = told(&served.get(events).await).unwrap();
+    let end =
+        "is forbidden: violates PodSecurity \"baseline:latest\": host namespaces (hostPID=true)";
+    assert!(
+        message.starts_with("Error creating: pods \"pi-") && message.ends_with(end),
+        "{message}"
+    );
+    let pods = served.get(pods).await.expect(200);
+    assert_eq!(names(&pods), ["p"]);
+    served.stop().await;
+}

@@ -25,6 +25,7 @@ mod octal;
 pub mod patch;
 pub mod path;
 pub mod pod;
+pub mod pod_security;
 pub mod quantity;
 pub mod references;
 pub mod remains;

@@ -201,6 +201,7 @@ impl Settings {
             backoff_first: self.pod_backoff,
             backoff_max: self.pod_backoff_max,
             pull_deadline,
+            refusal: None,
         };
         let node_name = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let pod = pod::Rules {

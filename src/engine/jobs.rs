@@ -16,7 +16,7 @@ use tracing::{debug, error, warn};
 use super::clock::later;
 use super::events::Teller;
 use super::metrics::{Look, took};
-use super::{Shared, gc};
+use super::{Shared, gc, pod_security};
 use crate::api::deletion::mark_pod;
 use crate::api::event::Note;
 use crate::api::object::{Key, Object};
@@ -108,7 +108,13 @@ async fn reconcile(
     for name in job::awaits(job) {
         earlier.extend(shared.store.get::<Job>(job.namespace(), name).await?);
     }
-    let plan = job::reconcile(job, &refs, &earlier, &shared.settings.job, now);
+    let mut plan = job::reconcile(job, &refs, &earlier, &shared.settings.job, now);
+    if let Some(pod) = plan.actions.iter().find_map(made)
+        && let Some(why) = pod_security::forbidden(shared, pod).await?
+    {
+        let rules = job::Rules { refusal: Some(why), ..shared.settings.job.clone() };
+        plan = job::reconcile(job, &refs, &earlier, &rules, now);
+    }
     *what = Look::of(&plan.actions);
     let mut next = job.clone();
     let status = as_stored(plan.record.status);
@@ -138,7 +144,12 @@ async fn reconcile(
     for event in shared.events.events(&shared.store, (job, TELLER), &notes, now).await {
         txn.put(&event);
     }
-    txn.update(&next);
+    // Only where it says something new, or has pods that go with it: what is told alone must not be news
+    // of the Job.
+    let is_news = next != *job || !written.is_empty();
+    if is_news {
+        txn.update(&next);
+    }
     // The pods were put in first, and the Job last.
     let stored = txn.commit().await?;
     let known = |pod: &Pod| pods.iter().find(|known| known.name() == pod.name());
@@ -149,9 +160,22 @@ async fn reconcile(
         pod.metadata.resource_version = Some(revision.to_string());
         shared.cache.committed_pod(pod);
     }
-    next.metadata.resource_version = Some(stored.last.to_string());
-    shared.cache.committed_job(next);
+    if is_news {
+        next.metadata.resource_version = Some(stored.last.to_string());
+        shared.cache.committed_job(next);
+    }
     Ok(plan.wake_at)
+}
+
+fn made(action: &Action) -> Option<&Pod> {
+    match action {
+        Action::CreatePod(pod) => Some(pod),
+        Action::DeletePod { .. }
+        | Action::ReleasePod { .. }
+        | Action::AdoptPod { .. }
+        | Action::DisownPod { .. }
+        | Action::Tell(_) => None,
+    }
 }
 
 /// What a plan does to the pods that there are. Several steps may change the same pod.

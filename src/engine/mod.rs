@@ -19,6 +19,7 @@ mod jobs;
 pub(crate) mod metrics;
 mod objects;
 mod operations;
+mod pod_security;
 mod pods;
 mod queue;
 mod retention;

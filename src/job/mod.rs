@@ -102,6 +102,8 @@ pub struct Rules {
     pub backoff_max: Duration,
     /// Fail a Job whose pods cannot get an image for this long; `None`: wait forever.
     pub pull_deadline: Option<Duration>,
+    /// Why no pod of the Job can be made now, if none can: what its namespace says.
+    pub refusal: Option<String>,
 }
 
 impl Default for Rules {
@@ -111,6 +113,7 @@ impl Default for Rules {
             backoff_first: Duration::from_secs(10),
             backoff_max: Duration::from_secs(600),
             pull_deadline: None,
+            refusal: None,
         }
     }
 }

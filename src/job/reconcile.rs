@@ -3,11 +3,14 @@
 //! Owns: the order in which the rules apply. Must not know: how a rule decides.
 //! <https://kubernetes.io/docs/concepts/workloads/controllers/job/>
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::{Job, JobStatus, UncountedTerminatedPods};
 use k8s_openapi::api::core::v1::Pod;
 
 use super::after::Wait;
+use super::backoff::later;
 use super::claim::claim;
 use super::conditions::{Patience, Verdict, pull_deadline_at, whole};
 use super::failure_policy::{Judgement, judge};
@@ -283,6 +286,12 @@ impl<'a> Look<'a> {
 
     /// Makes so many pods; of an Indexed Job for the lowest indexes, but for those whose back-off lasts.
     fn make(&mut self, missing: usize, only_ended: bool) {
+        if let Some(why) = &self.rules.refusal {
+            let note = Note::warning("FailedCreate", format!("Error creating: {why}"));
+            self.actions.push(Action::Tell(note));
+            self.wake(later(self.now, CREATE_RETRY));
+            return;
+        }
         let Some(indexes) = &self.indexes else {
             (0..missing).for_each(|_| self.create(None));
             return;
@@ -394,6 +403,9 @@ impl<'a> Look<'a> {
         self.wake_at = Some(self.wake_at.map_or(at, |before| before.min(at)));
     }
 }
+
+/// How long a Job waits before it tries again to make a pod that was refused.
+const CREATE_RETRY: Duration = Duration::from_secs(10);
 
 /// Counts that are zero are left out, as Kubernetes does.
 fn some<N: TryInto<i32> + PartialEq + Default>(count: N) -> Option<i32> {

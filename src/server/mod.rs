@@ -23,6 +23,7 @@ pub mod objects;
 pub mod openapi;
 mod patch;
 pub mod pki;
+mod pod_security;
 pub mod protobuf;
 
 mod read;

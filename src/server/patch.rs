@@ -111,8 +111,9 @@ async fn create(
     }
     value["metadata"]["name"] = name.into();
     let doubtful = wanted.doubtful.clone();
-    let (value, warnings) = write::wish(call, kind, body::Decoded { value, doubtful })?;
-    let created = write::create_value(call, kind, &value, Change::Apply).await?;
+    let (value, mut warnings) = write::wish(call, kind, body::Decoded { value, doubtful })?;
+    let (created, more) = write::create_value(call, kind, &value, Change::Apply).await?;
+    warnings.extend(more);
     Ok(Answer::with(StatusCode::CREATED, call.shown(created)?, warnings))
 }
 

@@ -13,7 +13,7 @@ use super::request::Strictness;
 use super::resources::Subresource;
 use super::respond::Answer;
 use super::status::{Cause, Error};
-use super::{after, body, kinds, metadata, namespaces, read};
+use super::{after, body, kinds, metadata, namespaces, pod_security, read};
 use crate::api::apply::{self, Manager};
 use crate::api::object::{Key, Kind};
 use crate::api::strict::{Checked, NotBuilt, without_nulls};
@@ -25,10 +25,11 @@ pub(super) const TRIES_MAX: u32 = 8;
 
 pub(super) async fn create(call: &Call<'_>, kind: Kind, bytes: &Bytes) -> Result<Answer, Error> {
     let decoded = body::decode(call, bytes)?;
-    let (mut value, warnings) = wish(call, kind, decoded)?;
+    let (mut value, mut warnings) = wish(call, kind, decoded)?;
     // Who owns the fields of a new object is not for its maker to say.
     meta_of(&mut value)?.remove("managedFields");
-    let created = create_value(call, kind, &value, Change::Update).await?;
+    let (created, more) = create_value(call, kind, &value, Change::Update).await?;
+    warnings.extend(more);
     Ok(Answer::with(StatusCode::CREATED, call.shown(created)?, warnings))
 }
 
@@ -44,13 +45,13 @@ pub(super) fn wish(
     judge(call, checked, decoded.doubtful, |_| false)
 }
 
-/// Stores a new object whose fields were looked at.
+/// Stores a new object whose fields were looked at. Answers it, and what its client should know.
 pub(super) async fn create_value(
     call: &Call<'_>,
     kind: Kind,
     value: &Value,
     how: Change,
-) -> Result<Value, Error> {
+) -> Result<(Value, Vec<String>), Error> {
     let mut tries = TRIES_MAX;
     loop {
         tries -= 1;
@@ -67,12 +68,12 @@ pub(super) async fn create_value(
             Err(Error::AlreadyExists { .. }) if generated && tries > 0 => {}
             Err(Error::Conflict { .. }) if tries > 0 => {}
             Err(other) => return Err(other),
-            Ok(revision) => {
+            Ok((revision, warnings)) => {
                 if revision > 0 {
                     object["metadata"]["resourceVersion"] = revision.to_string().into();
                 }
                 tracing::debug!(kind = call.resource.kind, name, by = call.caller.name, "created");
-                return Ok(object);
+                return Ok((object, warnings));
             }
         }
     }
@@ -99,20 +100,27 @@ fn admit(call: &Call<'_>, kind: Kind, object: Value) -> Result<Value, Error> {
     }
 }
 
-/// Writes a new object where its namespace is there, and stays.
-async fn store_new(call: &Call<'_>, kind: Kind, object: &Value) -> Result<u64, Error> {
+/// Writes a new object where its namespace is there, lets it in, and stays. Answers with the revision what
+/// the client should know.
+async fn store_new(
+    call: &Call<'_>,
+    kind: Kind,
+    object: &Value,
+) -> Result<(u64, Vec<String>), Error> {
     let name = text(object, "/metadata/name");
     let key = Key::new(kind, text(object, "/metadata/namespace"), name.clone());
     let _turn = after::hold(call, kind, object, None).await?;
     let mut txn = call.api.store.txn();
+    let mut warnings = Vec::new();
     if kind.is_namespaced() {
         let namespace = namespaces::living(call, &key).await?;
+        warnings = pod_security::admit(call, kind, object, &namespace)?;
         txn.guard_value(&Key::new(Kind::Namespace, "", key.namespace.clone()), &namespace);
     }
     if call.parameters.dry_run()? {
         return match call.api.store.read(&key).await? {
             Some(_) => Err(Error::AlreadyExists { resource: call.resource, name }),
-            None => Ok(0),
+            None => Ok((0, warnings)),
         };
     }
     txn.create_value(&key, object);
@@ -121,7 +129,7 @@ async fn store_new(call: &Call<'_>, kind: Kind, object: &Value) -> Result<u64, E
     }
     let committed = txn.commit().await;
     let written = committed.map_err(|error| Error::store(call.resource, &name, error))?;
-    Ok(written.first())
+    Ok((written.first(), warnings))
 }
 
 pub(super) async fn update(call: &Call<'_>, kind: Kind, bytes: &Bytes) -> Result<Answer, Error> {
@@ -182,7 +190,17 @@ pub(super) async fn change(
         if pinned {
             return Err(Error::modified(call.resource, &text(&old, "/metadata/name")));
         }
-        let (mut next, warnings) = changed(call, kind, (new, &old), doubtful)?;
+        let (mut next, mut warnings) = changed(call, kind, (new, &old), doubtful)?;
+        if matches!(kind, Kind::Job | Kind::CronJob) && call.target.subresource.is_none() {
+            let name = text(&old, "/metadata/namespace");
+            let namespace = call.api.store.read(&Key::new(Kind::Namespace, "", name)).await?;
+            warnings.extend(pod_security::admit(
+                call,
+                kind,
+                &next,
+                &namespace.unwrap_or_default(),
+            )?);
+        }
         how.record(call, Some(&old), &mut next);
         match store_change(call, kind, &next, &old).await {
             Err(Error::Conflict { .. }) if tries > 0 => {}

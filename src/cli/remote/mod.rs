@@ -151,7 +151,7 @@ impl Remote {
         let request = request.map_err(|error| Error::usage(error.to_string()))?;
         let answer = self.client.send(request).await.map_err(|error| self.unreachable(&error))?;
         for warning in answer.headers().get_all(header::WARNING) {
-            if let Some(text) = warning.to_str().ok().and_then(|text| text.split('"').nth(1)) {
+            if let Some(text) = warning.to_str().ok().and_then(spoken) {
                 self.output.say(&format!("Warning: {text}"));
             }
         }
@@ -237,5 +237,31 @@ impl Stream {
             let piece = self.piece().await?;
             self.read.extend(piece);
         }
+    }
+}
+/// The text of `299 - "..."`, in which quotes are escaped.
+/// <https://datatracker.ietf.org/doc/html/rfc7234#section-5.5>
+fn spoken(warning: &str) -> Option<String> {
+    let (_, text) = warning.split_once('"')?;
+    let (mut said, mut rest) = (String::new(), text.chars());
+    loop {
+        match rest.next()? {
+            '"' => return Some(said),
+            '\\' => said.push(rest.next()?),
+            other => said.push(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_is_told_with_its_quotes() {
+        let text = |header| spoken(header).unwrap_or_default();
+        assert_eq!(text("299 - \"a \\\"b\\\" c\""), "a \"b\" c");
+        assert_eq!(text("299 - \"plain\" \"a date\""), "plain");
+        assert_eq!(text("299 - \"cut"), "");
     }
 }

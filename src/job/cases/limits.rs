@@ -10,8 +10,8 @@ use super::super::testing::{
     restarted, succeeded,
 };
 use super::{
-    COMPLETE, TOO_MANY_FAILED, after, conditions, counts, created, created_pods, deleted_pods,
-    deletions, look, released,
+    COMPLETE, Rules, TOO_MANY_FAILED, after, conditions, counts, created, created_pods,
+    deleted_pods, deletions, look, reconcile, released,
 };
 
 /// The Job with these fields of its spec.
@@ -385,4 +385,15 @@ fn where_the_job_fails_a_pod_whose_end_was_awaited_counts_as_failed() {
     let job = only_failed(with(job(2, Some(2)), json!({"backoffLimit": 0})));
     let plan = look(&job, &[failed("a", at(1)), deleted(pod("b", "Running"))], 2);
     assert_eq!((released(&plan), counts(&plan)), (2, [0, 0, 1, 0, 2]));
+}
+
+#[test]
+fn where_pods_are_refused_none_is_made_and_it_is_tried_again_later() {
+    let job = job(2, Some(2));
+    let why = "pods \"j-x\" is forbidden: violates PodSecurity";
+    let rules = Rules { refusal: Some(why.to_owned()), ..Rules::default() };
+    let plan = reconcile(&job, &[], &[], &rules, at(1));
+    assert_eq!((created(&plan), counts(&plan), plan.wake_at), (0, [0; 5], Some(at(11))));
+    assert_eq!(super::told(&plan), ["FailedCreate"]);
+    assert_eq!(plan.record.ledger.pods_created, 0);
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::{Causes, cause, forbidden, immutable, stored};
 use crate::api::object::Object;
+use crate::api::pod_security::wrong_labels;
 use crate::api::validation::object;
 
 /// The label that says which namespace it is.
@@ -88,7 +89,18 @@ pub(super) fn create_namespace(mut namespace: Namespace) -> Result<Value, Causes
     spec.finalizers = Some(vec![NAMESPACE_FINALIZER.to_owned()]);
     namespace.status = Some(Default::default());
     namespace.status.get_or_insert_default().phase = Some("Active".to_owned());
+    let_in(&namespace)?;
     stored(&namespace, &[])
+}
+
+/// The labels that say which pods are let in are looked at.
+/// <https://kubernetes.io/docs/concepts/security/pod-security-admission/#pod-security-admission-labels-for-namespaces>
+fn let_in(namespace: &Namespace) -> Result<(), Causes> {
+    let wrong = wrong_labels(namespace.metadata.labels.as_ref());
+    let cause = |(key, value, detail): (String, String, &str)| {
+        cause(&format!("metadata.labels[{key}]"), format!("Invalid value: {value:?}: {detail}"))
+    };
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.into_iter().map(cause).collect()) }
 }
 
 pub(super) fn update_namespace(mut new: Namespace, old: &Namespace) -> Result<Value, Causes> {
@@ -96,6 +108,7 @@ pub(super) fn update_namespace(mut new: Namespace, old: &Namespace) -> Result<Va
     new.status.clone_from(&old.status);
     let labels = new.metadata.labels.get_or_insert_default();
     labels.insert(NAME_LABEL.to_owned(), old.name().to_owned());
+    let_in(&new)?;
     stored(&new, &[])
 }
 
