@@ -192,7 +192,7 @@ async fn tell_one(shared: &Shared, notice: Notice) -> Result<(), store::Error> {
     txn.update(&next);
     if notice.first {
         let note = [Note::warning("FailedScheduling", notice.standing.reason())];
-        for event in shared.events.events(&shared.store, (&*pod, TELLER), &note, now).await {
+        for event in shared.events.events((&*pod, TELLER), &note, now) {
             txn.put(&event);
         }
     }

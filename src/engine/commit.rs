@@ -34,7 +34,7 @@ pub(super) async fn commit(
     let host = shared.settings.pod.node_name.as_str();
     let teller = Teller { component: "kubelet", host: Some(host) };
     let now = shared.clock.now();
-    let events = shared.events.events(&shared.store, (&*pod, teller), &notes, now).await;
+    let events = shared.events.events((&*pod, teller), &notes, now);
     let mut txn = shared.store.txn();
     if let Some(next) = &next {
         txn.update(next);

@@ -235,7 +235,7 @@ async fn reconcile(
             Action::Tell(note) => notes.push(note),
         }
     }
-    for event in shared.events.events(&shared.store, (cron, TELLER), &notes, now).await {
+    for event in shared.events.events((cron, TELLER), &notes, now) {
         txn.put(&event);
     }
     // Only where it says something new: what is told alone must not be news of the CronJob.
@@ -256,7 +256,7 @@ async fn tell(
     now: Timestamp,
 ) -> Result<(), store::Error> {
     let mut txn = shared.store.txn();
-    for event in shared.events.events(&shared.store, (cron, TELLER), &[note], now).await {
+    for event in shared.events.events((cron, TELLER), &[note], now) {
         txn.put(&event);
     }
     txn.commit().await.map(drop)

@@ -4,7 +4,6 @@
 //! Must not know: what the notes say.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -13,8 +12,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use sha2::{Digest, Sha256};
 
 use crate::api::event::{Note, Severity};
+use crate::api::names::uuid;
 use crate::api::object::Object;
-use crate::store::Store;
 
 /// How many of the last Events are remembered, to count repetitions without reading the store.
 const REMEMBERED: usize = 4096;
@@ -32,66 +31,71 @@ pub(super) struct Memory(Mutex<Told>);
 
 #[derive(Debug, Default)]
 struct Told {
-    events: BTreeMap<(String, String), Event>,
-    order: VecDeque<(String, String)>,
+    events: BTreeMap<What, Event>,
+    order: VecDeque<What>,
+    /// The time in the name of the last Event.
+    last: i128,
 }
+
+/// What an Event says, and of which object.
+type What = [u8; 32];
 
 impl Memory {
     /// The Events to write for these notes about `subject`. One that was told before comes with its
-    /// count raised; a store that cannot be read costs no more than that count.
-    pub(super) async fn events<O: Object>(
+    /// count raised; what was told before this process began is told anew, as a kubelet does.
+    pub(super) fn events<O: Object>(
         &self,
-        store: &Store,
         (subject, teller): (&O, Teller<'_>),
         notes: &[Note],
         now: Timestamp,
     ) -> Vec<Event> {
-        let mut events = Vec::with_capacity(notes.len());
-        for note in notes {
-            let fresh = render(subject, teller, note, now);
-            let before = match self.recall(&fresh) {
-                Some(event) => Some(event),
-                None => store.get::<Event>(fresh.namespace(), fresh.name()).await.ok().flatten(),
-            };
-            let event = match before {
-                Some(before) => again(before, now),
-                None => fresh,
-            };
-            self.remember(&event);
-            events.push(event);
-        }
-        events
-    }
-
-    fn recall(&self, event: &Event) -> Option<Event> {
-        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        told.events.get(&id(event)).cloned()
-    }
-
-    fn remember(&self, event: &Event) {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.events.insert(id(event), event.clone()).is_none() {
-            told.order.push_back(id(event));
-        }
-        if told.order.len() > REMEMBERED
-            && let Some(oldest) = told.order.pop_front()
-        {
-            told.events.remove(&oldest);
-        }
+        let tell = |note| {
+            let what = what(subject, note);
+            let event = match told.events.get(&what) {
+                Some(before) => again(before.clone(), now),
+                None => render(subject, teller, note, (now, told.next(now))),
+            };
+            told.remember(what, event.clone());
+            event
+        };
+        notes.iter().map(tell).collect()
     }
 }
 
-fn id(event: &Event) -> (String, String) {
-    (event.namespace().to_owned(), event.name().to_owned())
+impl Told {
+    /// The time for the name of the next Event: names are in the order in which things were told.
+    fn next(&mut self, now: Timestamp) -> i128 {
+        self.last = now.as_nanosecond().max(self.last + 1);
+        self.last
+    }
+
+    fn remember(&mut self, what: What, event: Event) {
+        if self.events.insert(what, event).is_none() {
+            self.order.push_back(what);
+        }
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.events.remove(&oldest);
+        }
+    }
 }
 
 /// <https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/>
-fn render<O: Object>(subject: &O, teller: Teller<'_>, note: &Note, now: Timestamp) -> Event {
+fn render<O: Object>(
+    subject: &O,
+    teller: Teller<'_>,
+    note: &Note,
+    (now, nanos): (Timestamp, i128),
+) -> Event {
+    // Clients sort Events by their second; within one, they stay in the order of their names.
+    let name = format!("{}.{nanos:x}", subject.name());
     Event {
         metadata: ObjectMeta {
-            name: Some(name(subject, note)),
+            uid: Some(uid(subject, &name)),
+            name: Some(name),
             namespace: Some(subject.namespace().to_owned()),
-            uid: Some(format!("{}-{}", subject.uid(), digest(note))),
             creation_timestamp: Some(Time(now)),
             ..ObjectMeta::default()
         },
@@ -125,29 +129,23 @@ fn again(mut event: Event, now: Timestamp) -> Event {
     event
 }
 
-fn name<O: Object>(subject: &O, note: &Note) -> String {
+fn uid<O: Object>(subject: &O, name: &str) -> String {
     let mut hash = Sha256::new();
     hash.update(subject.uid());
-    hash.update(digest(note));
-    format!("{}.{}", subject.name(), short(&hash.finalize()))
+    hash.update(name);
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash.finalize()[..16]);
+    uuid(bytes)
 }
 
-fn digest(note: &Note) -> String {
+fn what<O: Object>(subject: &O, note: &Note) -> What {
     let mut hash = Sha256::new();
     let path = note.field_path.as_deref().unwrap_or_default();
-    for part in [severity(note.severity), note.reason, &note.message, path] {
+    for part in [subject.uid(), severity(note.severity), note.reason, &note.message, path] {
         hash.update(part);
         hash.update([0]);
     }
-    short(&hash.finalize())
-}
-
-/// 64 bits in hexadecimal: two Events of one object do not meet in that.
-fn short(hash: &[u8]) -> String {
-    hash.iter().take(8).fold(String::with_capacity(16), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}"); // a String takes everything
-        text
-    })
+    hash.finalize().into()
 }
 
 fn severity(severity: Severity) -> &'static str {
@@ -174,30 +172,35 @@ mod tests {
         job
     }
 
-    #[tokio::test]
-    async fn the_same_thing_told_again_is_counted() {
-        let (store, memory) = (Store::in_memory().unwrap(), Memory::default());
+    #[test]
+    fn the_same_thing_told_again_is_counted() {
+        let memory = Memory::default();
         let note = [Note::normal("Completed", "Job completed")];
-        let first = memory.events(&store, (&job(), TELLER), &note, T0).await;
-        let second = memory.events(&store, (&job(), TELLER), &note, T0).await;
+        let first = memory.events((&job(), TELLER), &note, T0);
+        let second = memory.events((&job(), TELLER), &note, T0);
         assert_eq!(first[0].metadata.name, second[0].metadata.name);
         assert_eq!((first[0].count, second[0].count), (Some(1), Some(2)));
     }
 
     #[test]
-    fn events_that_differ_have_names_that_differ() {
+    fn events_of_one_moment_have_names_in_the_order_in_which_they_are_told() {
+        let memory = Memory::default();
         let pulled = Note::normal("Pulled", "ok");
-        assert_ne!(name(&job(), &pulled), name(&job(), &pulled.clone().about("main")));
+        let notes = [pulled.clone(), Note::normal("Created", "ok"), pulled.about("main")];
+        let events = memory.events((&job(), TELLER), &notes, T0 + jiff::ToSpan::seconds(9));
+        let names: Vec<_> = events.iter().map(|event| event.metadata.name.as_ref()).collect();
+        assert_eq!(names[0].unwrap(), "pi.218711a00");
+        assert!(names.is_sorted() && names[0] != names[1] && names[1] != names[2], "{names:?}");
+        let uids: Vec<_> = events.iter().map(|event| event.metadata.uid.as_ref()).collect();
+        assert!(uids[0] != uids[1] && uids[1] != uids[2] && uids[0].unwrap().len() == 36);
     }
 
-    #[tokio::test]
-    async fn what_is_remembered_is_bounded() {
-        let (store, memory) = (Store::in_memory().unwrap(), Memory::default());
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let memory = Memory::default();
         for n in 0..REMEMBERED + 10 {
-            let note = [Note::normal("Created", n.to_string())];
-            memory.remember(&render(&job(), TELLER, &note[0], T0));
+            memory.events((&job(), TELLER), &[Note::normal("Created", n.to_string())], T0);
         }
         assert_eq!(memory.0.lock().unwrap().events.len(), REMEMBERED);
-        drop(store);
     }
 }

@@ -141,7 +141,7 @@ async fn reconcile(
         written.push(pod);
     }
     let notes = changes.notes;
-    for event in shared.events.events(&shared.store, (job, TELLER), &notes, now).await {
+    for event in shared.events.events((job, TELLER), &notes, now) {
         txn.put(&event);
     }
     // Only where it says something new, or has pods that go with it: what is told alone must not be news
