@@ -36,3 +36,4 @@ pub mod strict;
 pub mod table;
 pub mod topology;
 pub mod validation;
+pub mod versions;

@@ -31,8 +31,10 @@ use crate::store::Store;
 pub(super) const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
 /// How long a client has to send one.
 const BODY_TIME: Duration = Duration::from_mins(1);
-/// Requests that are worked on at once; more are told to come again.
-const IN_FLIGHT_MAX: usize = 400;
+/// Requests that are worked on at once, those that read and those that may write; more are told to come
+/// again. Clients that are slow to send what they write keep nobody from reading.
+const READS_MAX: usize = 400;
+const WRITES_MAX: usize = 200;
 /// Answers that go on until their client has enough: watches and logs.
 const STREAMS_MAX: usize = 4096;
 
@@ -51,7 +53,8 @@ pub struct Api {
     pub(super) waits: Mutex<()>,
     /// No more streams, and those that there are end.
     pub(super) stop: CancellationToken,
-    in_flight: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
+    writes: Arc<Semaphore>,
     streams: Arc<Semaphore>,
 }
 
@@ -112,7 +115,8 @@ impl Api {
             documents: Documents::new(),
             waits: Mutex::new(()),
             stop: CancellationToken::new(),
-            in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
+            reads: Arc::new(Semaphore::new(READS_MAX)),
+            writes: Arc::new(Semaphore::new(WRITES_MAX)),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
         }
     }
@@ -166,7 +170,8 @@ impl Api {
             return Ok(text(StatusCode::OK, "ok"));
         }
         let caller = caller.ok_or(Error::Unauthorized)?;
-        let _turn = self.turn()?;
+        let only_reads = label.verb.is_none_or(Verb::only_reads);
+        let _turn = self.turn(only_reads)?;
         if let Some(response) = discovery::answer(self, head).await? {
             return Ok(response);
         }
@@ -189,12 +194,18 @@ impl Api {
             return Err(Error::MethodNotAllowed);
         }
         call.permit(verb)?;
-        let bytes = timeout(BODY_TIME, collect(body)).await.map_err(|_| Error::CutShort)??;
+        let bytes = if only_reads {
+            // Whatever is sent along with a question is not read.
+            Bytes::new()
+        } else {
+            timeout(BODY_TIME, collect(body)).await.map_err(|_| Error::CutShort)??
+        };
         call.carry_out(verb, bytes).await
     }
 
-    fn turn(&self) -> Result<OwnedSemaphorePermit, Error> {
-        Arc::clone(&self.in_flight).try_acquire_owned().map_err(|_| Error::TooManyRequests)
+    fn turn(&self, only_reads: bool) -> Result<OwnedSemaphorePermit, Error> {
+        let turns = if only_reads { &self.reads } else { &self.writes };
+        Arc::clone(turns).try_acquire_owned().map_err(|_| Error::TooManyRequests)
     }
 
     /// A place for an answer that goes on; it is held as long as the answer does.

@@ -36,6 +36,7 @@ mod shape;
 mod status;
 mod watch;
 mod write;
+mod yaml;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -16,6 +16,7 @@ use crate::api::apply::{self, Manager, Refused};
 use crate::api::object::Kind;
 use crate::api::patch::{self, json, merge, strategic};
 use crate::api::topology;
+use crate::api::versions;
 
 const ACCEPTED: &str = "application/json-patch+json, application/merge-patch+json, \
                         application/strategic-merge-patch+json, application/apply-patch+yaml";
@@ -37,15 +38,18 @@ pub(super) async fn answer(call: &Call<'_>, kind: Kind, bytes: &Bytes) -> Result
         _ => return Err(Error::UnsupportedMediaType { accepted: ACCEPTED }),
     };
     let patch = body::json(bytes)?;
+    let version = call.resource.group_version();
     let make = |old: &Value| {
+        // A patch is made on what its client sees.
+        let old = versions::served(&version, old.clone());
         let made = match language {
-            Language::Json => json::apply(old, &patch.value),
-            Language::Merge => Ok(merge::apply(old.clone(), &patch.value)),
+            Language::Json => json::apply(&old, &patch.value),
+            Language::Merge => Ok(merge::apply(old, &patch.value)),
             Language::Strategic => {
-                strategic::apply(old, &patch.value, topology::of(call.resource.kind))
+                strategic::apply(&old, &patch.value, topology::of(call.resource.kind))
             }
         };
-        let value = made.map_err(|error| refusal(call, error))?;
+        let value = versions::stored(&version, made.map_err(|error| refusal(call, error))?);
         Ok(Made { value, doubtful: patch.doubtful.clone() })
     };
     let (changed, warnings) = write::change(call, kind, Change::Update, make).await?;
@@ -74,6 +78,7 @@ async fn apply(call: &Call<'_>, kind: Kind, bytes: &Bytes) -> Result<Answer, Err
     let force = call.parameters.is_set("force")?;
     let mut wanted = body::yaml(bytes)?;
     metadata::expect_kind(call, &mut wanted.value)?;
+    wanted.value = versions::stored(&call.resource.group_version(), wanted.value);
     let make = |live: Option<&Value>| {
         let applied = apply::apply(live, &wanted.value, manager, force, call.now);
         applied.map_err(unapplied)
@@ -110,6 +115,8 @@ async fn create(
         )));
     }
     value["metadata"]["name"] = name.into();
+    // It was read already; from here on it goes the way of any new object.
+    let value = versions::served(&call.resource.group_version(), value);
     let doubtful = wanted.doubtful.clone();
     let (value, mut warnings) = write::wish(call, kind, body::Decoded { value, doubtful })?;
     let (created, more) = write::create_value(call, kind, &value, Change::Apply).await?;

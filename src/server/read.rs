@@ -15,6 +15,7 @@ use super::shape;
 use super::status::Error;
 use crate::api::object::{Key, Kind};
 use crate::api::selector::{field, label};
+use crate::api::versions::EVENTS;
 use crate::store;
 use crate::store::untyped::{Page, Query};
 
@@ -48,8 +49,11 @@ impl Filter {
         let parameter = |name| call.parameters.get(name).unwrap_or_default();
         let malformed = |error: crate::api::selector::Malformed| Error::bad(error.to_string());
         let labels = label::Selector::parse(parameter("labelSelector")).map_err(malformed)?;
-        let fields = field::Selector::parse(parameter("fieldSelector"), call.resource.kind)
-            .map_err(malformed)?;
+        let kind = match call.resource.group_version().as_str() {
+            EVENTS => field::EVENTS,
+            _ => call.resource.kind,
+        };
+        let fields = field::Selector::parse(parameter("fieldSelector"), kind).map_err(malformed)?;
         Ok(Self { labels, fields })
     }
 

@@ -151,34 +151,66 @@ pub(super) enum Form {
     Metadata,
 }
 
-/// The media types that objects are answered in.
-pub(super) const ACCEPTED: &str = "application/json";
+/// How they are written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Encoding {
+    Json,
+    Yaml,
+}
 
 /// The first form that the client takes and that there is.
 ///
 /// # Errors
 /// [`Error::NotAcceptable`]
 pub(super) fn form(headers: &HeaderMap) -> Result<Form, Error> {
+    let found = answered(headers).map(|(_, form)| form);
+    found.ok_or(Error::NotAcceptable { accepted: "application/json, application/yaml" })
+}
+
+/// The same of an answer that goes on, which is JSON: in YAML nobody could say where an event ends.
+///
+/// # Errors
+/// [`Error::NotAcceptable`]
+pub(super) fn form_of_stream(headers: &HeaderMap) -> Result<Form, Error> {
+    let found = first(headers, |encoding| encoding == Encoding::Json).map(|(_, form)| form);
+    found.ok_or(Error::NotAcceptable { accepted: "application/json" })
+}
+
+/// What an answer is written in. Errors are, too; to whoever takes nothing of all this, in JSON.
+pub(super) fn encoding(headers: &HeaderMap) -> Encoding {
+    answered(headers).map_or(Encoding::Json, |(encoding, _)| encoding)
+}
+
+fn answered(headers: &HeaderMap) -> Option<(Encoding, Form)> {
+    first(headers, |_| true)
+}
+
+fn first(headers: &HeaderMap, is_there: impl Fn(Encoding) -> bool) -> Option<(Encoding, Form)> {
     let ranges = accepted(headers);
     if ranges.is_empty() {
-        return Ok(Form::Whole);
+        return Some((Encoding::Json, Form::Whole));
     }
     for range in &ranges {
-        if !matches!(range.media, "application/json" | "application/*" | "*/*") {
+        let encoding = match range.media {
+            "application/json" | "application/*" | "*/*" => Encoding::Json,
+            "application/yaml" => Encoding::Yaml,
+            _ => continue,
+        };
+        if !is_there(encoding) {
             continue;
         }
         let known = range.group.is_none_or(|group| group == "meta.k8s.io")
             && range.version.is_none_or(|version| matches!(version, "v1" | "v1beta1"));
         match range.shape {
-            None => return Ok(Form::Whole),
-            Some("Table") if known => return Ok(Form::Table),
+            None => return Some((encoding, Form::Whole)),
+            Some("Table") if known => return Some((encoding, Form::Table)),
             Some("PartialObjectMetadata" | "PartialObjectMetadataList") if known => {
-                return Ok(Form::Metadata);
+                return Some((encoding, Form::Metadata));
             }
             Some(_) => {}
         }
     }
-    Err(Error::NotAcceptable { accepted: ACCEPTED })
+    None
 }
 
 /// One element of an `Accept` header.
@@ -264,5 +296,19 @@ mod tests {
                         g=meta.k8s.io;v=v1,application/json";
         assert_eq!(form(metadata).unwrap(), Form::Metadata);
         assert_eq!(form("text/html").unwrap_err().code(), 406);
+    }
+
+    #[test]
+    fn yaml_is_for_whoever_asks_for_it_and_never_goes_on() {
+        let headers = |accept: &'static str| {
+            HeaderMap::from_iter([(header::ACCEPT, accept.parse().unwrap())])
+        };
+        let yaml = headers("application/yaml");
+        assert_eq!((encoding(&yaml), form(&yaml).unwrap()), (Encoding::Yaml, Form::Whole));
+        assert_eq!(form_of_stream(&yaml).unwrap_err().code(), 406);
+        let either = headers("application/yaml,application/json");
+        assert_eq!(form_of_stream(&either).unwrap(), Form::Whole);
+        assert_eq!(encoding(&headers("*/*")), Encoding::Json);
+        assert_eq!(encoding(&headers("text/html")), Encoding::Json);
     }
 }

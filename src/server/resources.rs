@@ -191,6 +191,8 @@ pub const RESOURCES: &[Resource] = &[
         ..core("Job", "jobs", "job", &[], Kind::Job)
     },
     Resource { group: "coordination.k8s.io", ..core("Lease", "leases", "lease", &[], Kind::Lease) },
+    // The same objects as those of the core group, under other names (`api::versions`).
+    Resource { group: "events.k8s.io", ..core("Event", "events", "event", &["ev"], Kind::Event) },
 ];
 
 /// The resource of this path.
@@ -198,7 +200,7 @@ pub fn find(group: &str, version: &str, plural: &str) -> Option<&'static Resourc
     RESOURCES.iter().find(|r| r.group == group && r.version == version && r.plural == plural)
 }
 
-/// The resource of a kind that is stored.
+/// The resource of a kind that is stored, in the version that it is stored in.
 pub fn of(kind: Kind) -> &'static Resource {
     let found = RESOURCES.iter().find(|resource| resource.behind == Behind::Stored(kind));
     found.expect("a test holds the table against the kinds")
@@ -281,9 +283,13 @@ mod tests {
     }
 
     #[test]
-    fn no_two_resources_share_a_name() {
-        let mut names: Vec<&str> = RESOURCES.iter().map(|resource| resource.plural).collect();
-        names.extend(RESOURCES.iter().flat_map(|resource| resource.short_names));
+    fn no_two_kinds_share_a_name() {
+        let kinds = RESOURCES.iter().filter(|resource| match resource.behind {
+            Behind::Stored(kind) => std::ptr::eq(of(kind), *resource),
+            Behind::Asked(_) => true,
+        });
+        let mut names: Vec<&str> = kinds.clone().map(|resource| resource.plural).collect();
+        names.extend(kinds.flat_map(|resource| resource.short_names));
         let count = names.len();
         names.sort_unstable();
         names.dedup();

@@ -16,7 +16,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::openapi::Document;
+use super::request::{Encoding, encoding};
 use super::status::Error;
+use super::yaml;
 
 /// A body that ends by itself, or that is written while it is read.
 pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -44,9 +46,11 @@ impl Answer {
     }
 
     pub(super) fn into_response(self, asked: &HeaderMap) -> Response {
-        let mut bytes = self.value.to_string().into_bytes();
-        bytes.push(b'\n');
-        let mut response = compressed(asked, bytes, "application/json");
+        let (bytes, media) = match encoding(asked) {
+            Encoding::Yaml => (yaml::write(&self.value), "application/yaml"),
+            Encoding::Json => (format!("{}\n", self.value), "application/json"),
+        };
+        let mut response = compressed(asked, bytes.into_bytes(), media);
         *response.status_mut() = self.code;
         for warning in self.warnings {
             // 299: it persists; the agent is not told, as an API server does.

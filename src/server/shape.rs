@@ -11,6 +11,7 @@ use super::request::{Form, Parameters};
 use super::resources::Resource;
 use super::status::Error;
 use crate::api::table::{self, Include};
+use crate::api::versions::served;
 
 /// One object.
 pub(super) fn object(
@@ -21,8 +22,8 @@ pub(super) fn object(
     now: Timestamp,
 ) -> Result<Value, Error> {
     match form {
-        Form::Whole => Ok(value),
-        Form::Metadata => Ok(table::partial(value)),
+        Form::Whole => Ok(served(&resource.group_version(), value)),
+        Form::Metadata => Ok(table::partial(served(&resource.group_version(), value))),
         Form::Table => {
             let version = value["metadata"]["resourceVersion"].clone();
             let meta = json!({"resourceVersion": version});
@@ -39,14 +40,18 @@ pub(super) fn list(
     parameters: &Parameters,
     now: Timestamp,
 ) -> Result<Value, Error> {
+    let version = resource.group_version();
     match form {
         Form::Whole => Ok(json!({
-            "kind": format!("{}List", resource.kind), "apiVersion": resource.group_version(),
-            "metadata": meta, "items": items,
+            "kind": format!("{}List", resource.kind), "apiVersion": version, "metadata": meta,
+            "items": items.into_iter().map(|item| served(&version, item)).collect::<Vec<_>>(),
         })),
         Form::Metadata => Ok(json!({
-            "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1",
-            "metadata": meta, "items": items.into_iter().map(table::partial).collect::<Vec<_>>(),
+            "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": meta,
+            "items": items
+                .into_iter()
+                .map(|item| table::partial(served(&version, item)))
+                .collect::<Vec<_>>(),
         })),
         Form::Table => table(resource, items, meta, parameters, now),
     }
@@ -67,5 +72,13 @@ fn table(
             return Err(Error::bad(format!("unrecognized includeObject value: {other:?}")));
         }
     };
-    Ok(table::table(resource.kind, items, meta, include, now))
+    let mut table = table::table(resource.kind, items, meta, include, now);
+    if include == Include::Object
+        && let Some(Value::Array(rows)) = table.get_mut("rows")
+    {
+        for row in rows {
+            row["object"] = served(&resource.group_version(), row["object"].take());
+        }
+    }
+    Ok(table)
 }

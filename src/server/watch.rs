@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::api::{Api, Call};
 use super::read::{CHUNK, Filter, not_of_the_future, revision};
-use super::request::{Form, Parameters};
+use super::request::{Form, Parameters, form_of_stream};
 use super::resources::Resource;
 use super::respond::{Response, whole};
 use super::shape;
@@ -38,7 +38,7 @@ const BURST_MAX: usize = 256;
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
 pub(super) async fn answer(call: &Call<'_>, kind: Kind) -> Result<Response, Error> {
-    let form = call.form()?;
+    let form = form_of_stream(&call.headers)?;
     let filter = Filter::of(call)?;
     let begin = Begin::of(call).await?;
     let lasts = call.parameters.number::<u64>("timeoutSeconds")?.filter(|seconds| *seconds > 0);

@@ -18,6 +18,7 @@ use crate::api::apply::{self, Manager};
 use crate::api::object::{Key, Kind};
 use crate::api::strict::{Checked, NotBuilt, without_nulls};
 use crate::api::validation::object;
+use crate::api::versions;
 
 /// How often a generated name is tried, and how often a change that names no resource version is made
 /// again on what somebody else wrote meanwhile.
@@ -41,6 +42,12 @@ pub(super) fn wish(
 ) -> Result<(Value, Vec<String>), Error> {
     let mut value = decoded.value;
     metadata::expect_kind(call, &mut value)?;
+    let version = call.resource.group_version();
+    let value = versions::stored(&version, value);
+    if version == versions::EVENTS && !value["eventTime"].is_string() {
+        let (name, causes) = (text(&value, "/metadata/name"), vec![kinds::required("eventTime")]);
+        return Err(Error::Invalid { resource: call.resource, name, causes });
+    }
     let checked = kinds::check_new(kind, &value);
     judge(call, checked, decoded.doubtful, |_| false)
 }
@@ -136,6 +143,7 @@ pub(super) async fn update(call: &Call<'_>, kind: Kind, bytes: &Bytes) -> Result
     let decoded = body::decode(call, bytes)?;
     let mut value = decoded.value;
     metadata::expect_kind(call, &mut value)?;
+    let value = versions::stored(&call.resource.group_version(), value);
     let doubtful = decoded.doubtful;
     let (changed, warnings) = change(call, kind, Change::Update, |_| {
         Ok(Made { value: value.clone(), doubtful: doubtful.clone() })

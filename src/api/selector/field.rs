@@ -23,6 +23,9 @@ struct Term {
     value: String,
 }
 
+/// Events of the group `events.k8s.io`, whose fields have names of their own.
+pub const EVENTS: &str = "Event.events.k8s.io";
+
 /// By which fields objects of one kind can be selected.
 #[derive(Debug)]
 pub struct Selectable {
@@ -33,7 +36,7 @@ pub struct Selectable {
 /// What every namespaced kind has that is not in the table.
 pub const DEFAULT: [&str; 2] = ["metadata.name", "metadata.namespace"];
 
-pub const SELECTABLE: [Selectable; 6] = [
+pub const SELECTABLE: [Selectable; 7] = [
     Selectable {
         kind: "Pod",
         fields: &[
@@ -67,6 +70,23 @@ pub const SELECTABLE: [Selectable; 6] = [
             "reason",
             "reportingComponent",
             "source",
+            "type",
+            "metadata.namespace",
+            "metadata.name",
+        ],
+    },
+    Selectable {
+        kind: EVENTS,
+        fields: &[
+            "regarding.kind",
+            "regarding.namespace",
+            "regarding.name",
+            "regarding.uid",
+            "regarding.apiVersion",
+            "regarding.resourceVersion",
+            "regarding.fieldPath",
+            "reason",
+            "reportingController",
             "type",
             "metadata.namespace",
             "metadata.name",
@@ -137,7 +157,7 @@ impl fmt::Display for Selector {
 fn unsupported(kind: &str, field: &str) -> Malformed {
     Malformed(match kind {
         "Job" => format!("field label {field:?} not supported for batchv1.Job"),
-        "Pod" | "Event" | "Secret" | "Namespace" | "Node" => {
+        "Pod" | "Event" | EVENTS | "Secret" | "Namespace" | "Node" => {
             format!("field label not supported: {field}")
         }
         _ => {
@@ -151,11 +171,13 @@ fn unsupported(kind: &str, field: &str) -> Malformed {
 fn read<'a>(object: &'a Value, field: &str) -> Cow<'a, str> {
     let at = |path: &str| path.split('.').fold(object, |value, name| &value[name]);
     let value = match field {
+        _ if let Some(part) = field.strip_prefix("regarding.") => &object["involvedObject"][part],
         "status.successful" => at("status.succeeded"),
         "status.podIP" | "status.podIPs" => {
             either(&at("status.podIPs")[0]["ip"], at("status.podIP"))
         }
         "source" => either(at("source.component"), at("reportingComponent")),
+        "reportingController" => at("reportingComponent"),
         _ => at(field),
     };
     match (value, field) {

@@ -3,7 +3,7 @@
 //! Owns: what of a Job can be changed. Must not know: what the engine makes of it.
 //! <https://kubernetes.io/docs/concepts/workloads/controllers/job/>
 
-use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::batch::v1::{CronJob, CronJobStatus, Job, JobStatus};
 use serde_json::Value;
 
 use super::{Causes, stored};
@@ -15,7 +15,8 @@ use crate::api::validation::{
 };
 
 pub(super) fn create(mut job: Job) -> Result<Value, Causes> {
-    job.status = None;
+    // A new one has a status that says nothing: clients read its fields.
+    job.status = Some(JobStatus::default());
     job.metadata.generation = Some(1);
     let uid = job.uid().to_owned();
     defaults::apply(&mut job, &uid);
@@ -29,7 +30,7 @@ pub(super) fn update(mut job: Job, old: &Job) -> Result<Value, Causes> {
 }
 
 pub(super) fn create_cron(mut cron: CronJob) -> Result<Value, Causes> {
-    cron.status = None;
+    cron.status = Some(CronJobStatus::default());
     cron.metadata.generation = Some(1);
     apply_defaults(&mut cron);
     stored(&cron, &validate_cron_job(&cron))

@@ -136,6 +136,14 @@ fn cause(field: &str, message: String) -> Cause {
     Cause { reason: "FieldValueInvalid", message, field: field.to_owned() }
 }
 
+pub(super) fn required(field: &str) -> Cause {
+    Cause {
+        reason: "FieldValueRequired",
+        message: "Required value".to_owned(),
+        field: field.to_owned(),
+    }
+}
+
 fn forbidden(field: &str, message: &str) -> Cause {
     Cause {
         reason: "FieldValueForbidden",

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Secret};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Causes, cause, forbidden, immutable, stored};
+use super::{Causes, cause, forbidden, immutable, required, stored};
 use crate::api::object::Object;
 use crate::api::pod_security::wrong_labels;
 use crate::api::validation::object;
@@ -20,6 +20,10 @@ const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// Says that the server has to empty the namespace before it goes.
 const NAMESPACE_FINALIZER: &str = "kubernetes";
+
+/// How long what names a reason, an action or a reporter of an Event may be, and what it says.
+const EVENT_NAME_BYTES_MAX: usize = 128;
+const EVENT_NOTE_BYTES_MAX: usize = 1024;
 
 /// A kind that has no rules of its own.
 pub(super) fn create<T: Serialize>(object: T) -> Result<Value, Causes> {
@@ -120,5 +124,36 @@ pub(super) fn create_event(event: Event) -> Result<Value, Causes> {
         let message = format!("Invalid value: {about:?}: does not match event.namespace");
         return Err(vec![cause("involvedObject.namespace", message)]);
     }
-    stored(&event, &[])
+    // Whoever says when exactly it happened says all that the newer version asks for.
+    let wrong = if event.event_time.is_some() { incomplete(&event) } else { Vec::new() };
+    if wrong.is_empty() { stored(&event, &[]) } else { Err(wrong) }
+}
+
+fn incomplete(event: &Event) -> Causes {
+    let mut wrong = Vec::new();
+    for (field, value) in [
+        ("reportingController", &event.reporting_component),
+        ("reportingInstance", &event.reporting_instance),
+        ("action", &event.action),
+        ("reason", &event.reason),
+    ] {
+        let length = value.as_deref().unwrap_or_default().len();
+        if length == 0 {
+            wrong.push(required(field));
+        } else if length > EVENT_NAME_BYTES_MAX {
+            let message =
+                format!("Invalid value: \"\": can have at most {EVENT_NAME_BYTES_MAX} characters");
+            wrong.push(cause(field, message));
+        }
+    }
+    if event.message.as_deref().unwrap_or_default().len() > EVENT_NOTE_BYTES_MAX {
+        let message =
+            format!("Invalid value: \"\": can have at most {EVENT_NOTE_BYTES_MAX} characters");
+        wrong.push(cause("message", message));
+    }
+    let given = event.type_.as_deref().unwrap_or_default();
+    if !matches!(given, "Normal" | "Warning") {
+        wrong.push(cause("type", format!("Invalid value: {given:?}: has invalid value: {given}")));
+    }
+    wrong
 }
