@@ -1,6 +1,6 @@
 //! The rows of `get`: what `kubectl` shows of a Job and of a pod in a line.
 //!
-//! Owns: the cells and how they are set in columns. Must not know: who prints them.
+//! Owns: the cells. Must not know: how they are set in columns, and who prints them.
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
@@ -14,14 +14,9 @@ use super::pod::{condition, container_statuses, containers, is_ready, is_termina
 use super::selector::label;
 
 pub const JOB_COLUMNS: [&str; 5] = ["NAME", "STATUS", "COMPLETIONS", "DURATION", "AGE"];
-pub const POD_COLUMNS: [&str; 5] = ["NAME", "READY", "STATUS", "RESTARTS", "AGE"];
 
 /// What a cell says that has nothing to say.
 pub const NONE: &str = "<none>";
-
-/// No column is narrower than this.
-const WIDTH_MIN: usize = 6;
-const GAP: usize = 3;
 
 /// <https://kubernetes.io/docs/reference/kubectl/generated/kubectl_get/>
 pub fn job_row(job: &Job, now: Timestamp) -> [String; 5] {
@@ -218,23 +213,6 @@ fn restarts(pod: &Pod, now: Timestamp) -> String {
     }
 }
 
-/// Rows below their headers, each cell filled up to the width of its column.
-pub fn table<const N: usize>(headers: [&str; N], rows: &[[String; N]]) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([headers[column].len(), WIDTH_MIN]).max().unwrap_or(WIDTH_MIN)
-    };
-    let widths: [usize; N] = std::array::from_fn(width);
-    let line = |cells: [&str; N]| {
-        let padded = cells.iter().zip(widths).enumerate().map(|(column, (cell, width))| {
-            if column + 1 == N { (*cell).to_owned() } else { format!("{cell:<0$}", width + GAP) }
-        });
-        padded.collect::<String>() + "\n"
-    };
-    let body = rows.iter().map(|row| line(row.each_ref().map(String::as_str)));
-    std::iter::once(line(headers)).chain(body).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use k8s_openapi::api::batch::v1::{JobCondition, JobStatus};
@@ -411,13 +389,5 @@ mod tests {
         assert_eq!(pod_row(&pod, at(0))[2], "Terminating");
         pod.status.as_mut().unwrap().reason = Some("NodeLost".to_owned());
         assert_eq!(pod_row(&pod, at(0))[2], "Unknown");
-    }
-
-    #[test]
-    fn columns_are_three_spaces_apart() {
-        let row = ["batch-job", "Complete", "1/1", "2s", "9s"].map(str::to_owned);
-        let expected = "NAME        STATUS     COMPLETIONS   DURATION   AGE\n\
-                        batch-job   Complete   1/1           2s         9s\n";
-        assert_eq!(table(JOB_COLUMNS, &[row]), expected);
     }
 }

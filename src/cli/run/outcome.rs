@@ -13,10 +13,11 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 use serde_json::{Value, json};
 
 use super::report::{TOLD_OTHERWISE, ended, ends, failure, subject};
-use crate::api::columns::{JOB_COLUMNS, job_row, pod_row, table};
+use crate::api::columns::{JOB_COLUMNS, job_row, pod_row};
 use crate::api::job::{Finished, is_finished};
 use crate::api::object::Object;
 use crate::api::pod::{all_container_statuses, is_controlled_by};
+use crate::cli::table::Columns;
 use crate::cli::yaml;
 use crate::pod::Instance;
 use crate::runtime::logs;
@@ -180,19 +181,13 @@ pub(super) fn summary(
 /// The table; with the namespaces where there are several, as kubectl prints it.
 fn standing(jobs: &[&Job], now: Timestamp) -> String {
     let namespaces: BTreeSet<&str> = jobs.iter().map(|job| job.namespace()).collect();
-    if namespaces.len() < 2 {
-        let rows: Vec<_> = jobs.iter().map(|job| job_row(job, now)).collect();
-        return table(JOB_COLUMNS, &rows);
-    }
-    let [name, status, completions, duration, age] = JOB_COLUMNS;
-    let rows: Vec<_> = jobs
-        .iter()
-        .map(|job| {
-            let [name, status, completions, duration, age] = job_row(job, now);
-            [job.namespace().to_owned(), name, status, completions, duration, age]
-        })
-        .collect();
-    table(["NAMESPACE", name, status, completions, duration, age], &rows)
+    let several = namespaces.len() > 1;
+    let line = |namespace: &str, cells: [String; 5]| -> Vec<String> {
+        several.then(|| namespace.to_owned()).into_iter().chain(cells).collect()
+    };
+    let mut rows = vec![line("NAMESPACE", JOB_COLUMNS.map(str::to_owned))];
+    rows.extend(jobs.iter().map(|job| line(job.namespace(), job_row(job, now))));
+    Columns::default().set(&rows)
 }
 
 /// The Jobs as kubectl prints them: one as it is, several as a list.

@@ -198,8 +198,8 @@ async fn a_job_that_completes_is_shown_from_its_creation_to_its_line_in_the_tabl
     }
     assert!(
         stderr.ends_with(
-            "NAME     STATUS     COMPLETIONS   DURATION   AGE\n\
-             pi       Complete   1/1           0s         0s\n"
+            "NAME   STATUS     COMPLETIONS   DURATION   AGE\n\
+             pi     Complete   1/1           0s         0s\n"
         ),
         "{stderr}"
     );
@@ -235,8 +235,8 @@ async fn a_job_that_fails_says_why_with_exit_codes_and_the_last_lines() {
     let pods: Vec<_> = started.collect();
     assert_eq!(pods.len(), 2, "{stderr}");
     let mut expected = "\
-NAME     STATUS   COMPLETIONS   DURATION   AGE
-pi       Failed   0/1           10s        10s
+NAME   STATUS   COMPLETIONS   DURATION   AGE
+pi     Failed   0/1           10s        10s
 
 job.batch/pi failed: BackoffLimitExceeded: Job has reached the specified backoff limit
 "
@@ -339,8 +339,8 @@ async fn several_jobs_run_side_by_side_and_one_that_fails_decides() {
     .await;
     assert_eq!(played.exit, Exit::Failed);
     let stderr = played.printed.stderr();
-    assert!(stderr.contains("pi       Complete"), "{stderr}");
-    assert!(stderr.contains("tau      Failed"), "{stderr}");
+    assert!(stderr.contains("pi     Complete"), "{stderr}");
+    assert!(stderr.contains("tau    Failed"), "{stderr}");
 }
 
 #[tokio::test]
@@ -453,7 +453,7 @@ async fn a_job_that_is_over_has_its_exit_code_although_its_pod_cannot_be_removed
     .await;
     assert_eq!(played.exit, Exit::Done);
     let stderr = played.printed.stderr();
-    assert!(stderr.contains("pi       Complete") && stderr.contains("giving up: "), "{stderr}");
+    assert!(stderr.contains("pi     Complete") && stderr.contains("giving up: "), "{stderr}");
 }
 
 /// The pod whose start was told.
