@@ -12,6 +12,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde_json::{Map, Value};
 
 use super::fields;
+use super::list;
 use super::locate::Locate;
 use super::object::Kind;
 use super::octal::read_modes;
@@ -54,7 +55,7 @@ pub fn read(source: &str, bytes: &[u8]) -> Result<Vec<Job>, Vec<Refusal>> {
     Ok(Manifest::read(source, bytes)?.jobs)
 }
 
-/// Reads all objects of a file, of whatever kind, as they are written; a `List` is its items.
+/// Reads all objects of a file, of whatever kind, as they are written; a list of any kind is its items.
 ///
 /// # Errors
 /// What is wrong with the file itself; what is wrong with an object is not looked for.
@@ -64,12 +65,8 @@ pub fn documents(source: &str, bytes: &[u8]) -> Result<Vec<Value>, Vec<Refusal>>
     for document in file.documents() {
         match document {
             Ok(Value::Null) => {}
-            Ok(mut value) => match value.get_mut("items").map(Value::take) {
-                Some(Value::Array(items)) if value["kind"] == "List" => objects.extend(items),
-                Some(items) => {
-                    value["items"] = items;
-                    objects.push(value);
-                }
+            Ok(mut value) => match list::items(&mut value) {
+                Some(items) => objects.extend(items),
                 None => objects.push(value),
             },
             Err(refusal) => refusals.push(refusal),

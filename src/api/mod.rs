@@ -17,6 +17,7 @@ pub mod extensions;
 mod fields;
 pub mod intervals;
 pub mod job;
+mod list;
 mod locate;
 pub mod manifest;
 pub mod names;

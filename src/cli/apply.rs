@@ -2,22 +2,26 @@
 //!
 //! Owns: telling what came of it. Must not know: how fields are merged, which the server does.
 
-use std::path::PathBuf;
-
 use http::Method;
 use serde_json::Value;
 
 use super::Exit;
-use super::manifests;
-use super::remote::{APPLY_PATCH, Error, FIELD_MANAGER, Remote, escape, of_manifest, query};
-use super::replace;
+use super::immutable;
+use super::manifests::Files;
+use super::remote::{APPLY_PATCH, Error, Remote};
+use super::targets::Target;
+use super::written::{DryRun, Writing};
 
 /// Create or change objects so that they are as files say
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  kiln apply -f job.yaml
+  kiln apply -R -f manifests/ --dry-run server
+  kiln apply -k overlays/test")]
 pub(super) struct Args {
-    /// File, directory, or `-` for standard input
-    #[arg(short, long, value_name = "FILE", required = true)]
-    filename: Vec<PathBuf>,
+    #[command(flatten)]
+    files: Files,
 
     /// Take over fields that others own
     #[arg(long)]
@@ -26,50 +30,73 @@ pub(super) struct Args {
     /// Replace a Job that is over, where the file changes what of a Job cannot be changed
     #[arg(long)]
     rerun: bool,
+
+    /// Ask the server to merge, as kiln always does
+    #[arg(long, hide = true)]
+    server_side: bool,
+
+    #[command(flatten)]
+    writing: Writing,
 }
 
 pub(super) async fn run(args: &Args, remote: &Remote) -> Result<Exit, Error> {
-    for named in manifests::read(&args.filename)? {
-        let resource = of_manifest(remote, &named.object).await?;
-        if named.name().is_empty() {
-            return Err(Error::usage(format!(
-                "{}: cannot apply an object without metadata.name; use `kiln create`",
-                named.source
-            )));
-        }
-        let namespace = named.namespace(&remote.namespace);
-        let path = format!("{}/{}", resource.path(Some(namespace)), escape(named.name()));
+    let mut report = args.writing.report(remote)?;
+    let all = Target::of_all(args.files.read()?, remote).await?;
+    if let Some((manifest, _)) = all.iter().find(|(_, target)| target.name.is_empty()) {
+        return Err(Error::usage(format!(
+            "{}: cannot apply an object without metadata.name; use `kiln create`",
+            manifest.source
+        )));
+    }
+    for (manifest, target) in all {
+        let path = target.path();
         let before = match remote.get(&path).await {
             Ok(before) => Some(before),
             Err(error) if error.is_not_found() => None,
             Err(error) => return Err(error),
         };
-        let force = if args.force_conflicts { "true" } else { "" };
-        let asked = query(&[
-            ("fieldManager", FIELD_MANAGER),
-            ("fieldValidation", "Strict"),
-            ("force", force),
-        ]);
-        let path = path + &asked;
-        let apply = || remote.send(Method::PATCH, &path, APPLY_PATCH, &named.object);
-        let during = |error: Error| error.during(format!("error when applying {:?}", named.source));
-        let what = match (apply().await, &before) {
-            (Ok(after), before) => verdict(before.as_ref(), &after),
+        if args.writing.is_local() {
+            let what = if before.is_some() { "configured" } else { "created" };
+            report.tell(&target.resource, &manifest.object, what)?;
+            continue;
+        }
+        let during =
+            |error: Error| error.during(format!("error when applying {:?}", manifest.source));
+        let (after, what) = match (apply(&target, &manifest.object, args, remote).await, &before) {
+            (Ok(after), before) => {
+                let what = verdict(before.as_ref(), &after);
+                (after, what)
+            }
             (Err(error), Some(live))
-                if resource.is("Job") && !error.immutable_fields().is_empty() =>
+                if target.resource.is("Job") && !error.immutable_fields().is_empty() =>
             {
-                if !(args.rerun && replace::is_over(live)) {
-                    return Err(replace::refusal(&named, live, error, args.rerun));
+                if !(args.rerun && immutable::is_over(live)) {
+                    return Err(immutable::refusal(&manifest, live, error, args.rerun));
                 }
-                replace::make_room(remote, &resource, &named, live).await.map_err(during)?;
-                apply().await.map_err(during)?;
-                "replaced"
+                let wanted = &manifest.object;
+                if args.writing.dry_run == DryRun::None {
+                    immutable::make_room(remote, &target, wanted, live).await.map_err(during)?;
+                    (apply(&target, wanted, args, remote).await.map_err(during)?, "replaced")
+                } else {
+                    (wanted.clone(), "replaced")
+                }
             }
             (Err(error), _) => return Err(during(error)),
         };
-        remote.print(format!("{resource}/{} {what}\n", named.name()));
+        report.tell(&target.resource, &after, what)?;
     }
     Ok(Exit::Done)
+}
+
+async fn apply(
+    target: &Target,
+    object: &Value,
+    args: &Args,
+    remote: &Remote,
+) -> Result<Value, Error> {
+    let force = if args.force_conflicts { "true" } else { "" };
+    let asked = args.writing.query(&[("fieldValidation", "Strict"), ("force", force)]);
+    remote.send(Method::PATCH, &(target.path() + &asked), APPLY_PATCH, object).await
 }
 
 fn verdict(before: Option<&Value>, after: &Value) -> &'static str {

@@ -2,34 +2,30 @@
 //!
 //! Owns: which objects are meant. Must not know: what else goes with them.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, ValueEnum};
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::remote::{Error, JSON, Observer, Remote, Resource, escape, named, of_manifest, query};
-use super::{Exit, manifests};
+use super::Exit;
+use super::remote::{Error, JSON, Observer, Remote};
+use super::targets::{Selection, Target};
 
 /// Delete objects, and wait until they are gone
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  kiln delete -f job.yaml
+  kiln delete job pi --wait=false
+  kiln delete jobs,cronjobs -l app=nightly
+  kiln delete pods --all --grace-period=0 --force")]
 pub(super) struct Args {
     /// `TYPE NAME...`, `TYPE/NAME...`, or TYPE with --all or -l
-    #[arg(required_unless_present = "filename")]
     objects: Vec<String>,
 
-    /// File, directory, or `-` for standard input
-    #[arg(short, long, value_name = "FILE", conflicts_with = "objects")]
-    filename: Vec<PathBuf>,
-
-    /// All objects of the type
-    #[arg(long)]
-    all: bool,
-
-    /// Those with these labels
-    #[arg(short = 'l', long, value_name = "LABELS", conflicts_with = "all")]
-    selector: Option<String>,
+    #[command(flatten)]
+    selection: Selection,
 
     /// What becomes of the objects that these own
     #[arg(long, value_enum, default_value_t = Cascade::Background)]
@@ -63,15 +59,8 @@ enum Cascade {
     Orphan,
 }
 
-/// One object to delete.
-struct Target {
-    resource: Resource,
-    namespace: String,
-    name: String,
-}
-
 pub(super) async fn run(args: &Args, remote: &Remote) -> Result<Exit, Error> {
-    let targets = targets(args, remote).await?;
+    let targets = args.selection.find(&args.objects, remote).await?;
     if targets.is_empty() {
         remote.print("No resources found\n");
     }
@@ -102,56 +91,10 @@ pub(super) async fn run(args: &Args, remote: &Remote) -> Result<Exit, Error> {
     Ok(exit)
 }
 
-async fn targets(args: &Args, remote: &Remote) -> Result<Vec<Target>, Error> {
-    let mut targets = Vec::new();
-    let own = || remote.namespace.clone();
-    for named in manifests::read(&args.filename)? {
-        let resource = of_manifest(remote, &named.object).await?;
-        let namespace = named.namespace(&remote.namespace).to_owned();
-        targets.push(Target { resource, namespace, name: named.name().to_owned() });
-    }
-    let Some((first, names)) = args.objects.split_first() else { return Ok(targets) };
-    if first.contains('/') {
-        for object in &args.objects {
-            let (kind, name) = object.split_once('/').ok_or_else(|| {
-                Error::usage("there is no need to specify a resource type as a separate argument")
-            })?;
-            let resource = named(remote, kind).await?;
-            targets.push(Target { resource, namespace: own(), name: name.to_owned() });
-        }
-        return Ok(targets);
-    }
-    for kind in first.split(',') {
-        let resource = named(remote, kind).await?;
-        let selected = args.all || args.selector.is_some();
-        if selected != names.is_empty() {
-            return Err(Error::usage(
-                "resource(s) were provided, but no name was specified, or names together with --all \
-                 or -l",
-            ));
-        }
-        let names = if selected { listed(args, &resource, remote).await? } else { names.to_vec() };
-        targets.extend(names.into_iter().map(|name| Target {
-            resource: resource.clone(),
-            namespace: own(),
-            name,
-        }));
-    }
-    Ok(targets)
-}
-
-async fn listed(args: &Args, resource: &Resource, remote: &Remote) -> Result<Vec<String>, Error> {
-    let labels = args.selector.as_deref().unwrap_or_default();
-    let path = resource.path(Some(&remote.namespace)) + &query(&[("labelSelector", labels)]);
-    let items: Vec<Value> = remote.items(&path).await?;
-    let name = |item: &Value| item["metadata"]["name"].as_str().map(str::to_owned);
-    Ok(items.iter().filter_map(name).collect())
-}
-
 /// The uid of what goes.
 async fn delete(args: &Args, target: &Target, remote: &Remote) -> Result<String, Error> {
     let Target { resource, namespace, name } = target;
-    let path = format!("{}/{}", resource.path(Some(namespace)), escape(name));
+    let path = target.path();
     let uid = match args.wait {
         true => remote.get(&path).await?["metadata"]["uid"].as_str().unwrap_or_default().to_owned(),
         false => String::new(),

@@ -10,6 +10,18 @@ use super::remote::Error;
 use super::run::sources;
 use crate::api::manifest::{Refusal, documents};
 
+/// Which files.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct Files {
+    /// File, directory, or `-` for standard input
+    #[arg(short, long, value_name = "FILE")]
+    filename: Vec<PathBuf>,
+
+    /// Also what is in the directories below
+    #[arg(short = 'R', long, requires = "filename")]
+    recursive: bool,
+}
+
 /// One object of a file.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Named {
@@ -18,31 +30,36 @@ pub(super) struct Named {
     pub(super) object: Value,
 }
 
-/// Reads all files.
-///
-/// # Errors
-/// All that cannot be read.
-pub(super) fn read(names: &[PathBuf]) -> Result<Vec<Named>, Error> {
-    let sources = sources::read(names).map_err(|errors| Error::usage(errors.join("\nerror: ")))?;
-    let (mut all, mut wrong) = (Vec::new(), Vec::new());
-    for source in sources {
-        match documents(&source.name, &source.bytes) {
-            Ok(objects) => all.extend(
-                objects.into_iter().map(|object| Named { source: source.name.clone(), object }),
-            ),
-            Err(refusals) => wrong.extend(refusals.iter().map(Refusal::to_string)),
-        }
+impl Files {
+    pub(super) fn is_empty(&self) -> bool {
+        self.filename.is_empty()
     }
-    if wrong.is_empty() { Ok(all) } else { Err(Error::usage(wrong.join("\nerror: "))) }
+
+    /// Reads all of them.
+    ///
+    /// # Errors
+    /// All that cannot be read, or none is named.
+    pub(super) fn read(&self) -> Result<Vec<Named>, Error> {
+        if self.is_empty() {
+            return Err(Error::usage("must specify one of -f and -k"));
+        }
+        let sources = sources::read(&self.filename, self.recursive);
+        let sources = sources.map_err(|errors| Error::usage(errors.join("\nerror: ")))?;
+        let (mut all, mut wrong) = (Vec::new(), Vec::new());
+        for source in sources {
+            match documents(&source.name, &source.bytes) {
+                Ok(objects) => all.extend(
+                    objects.into_iter().map(|object| Named { source: source.name.clone(), object }),
+                ),
+                Err(refusals) => wrong.extend(refusals.iter().map(Refusal::to_string)),
+            }
+        }
+        if wrong.is_empty() { Ok(all) } else { Err(Error::usage(wrong.join("\nerror: "))) }
+    }
 }
 
 impl Named {
     pub(super) fn name(&self) -> &str {
         self.object["metadata"]["name"].as_str().unwrap_or_default()
-    }
-
-    /// The namespace that it says, or else `other`.
-    pub(super) fn namespace<'a>(&'a self, other: &'a str) -> &'a str {
-        self.object["metadata"]["namespace"].as_str().unwrap_or(other)
     }
 }

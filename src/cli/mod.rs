@@ -3,29 +3,40 @@
 //! Owns: the arguments, what is printed, and the exit codes. Must not know: how anything is decided or
 //! done. Only [`output`] prints.
 
+mod api_resources;
 mod apply;
+mod auth;
 mod completion;
 mod connect;
 mod create;
 mod delete;
 mod describe;
+mod diff;
+mod edit;
+mod explain;
 mod get;
+mod immutable;
 mod jsonpath;
 mod logs;
 mod manifests;
+mod mark;
 pub mod output;
+mod patch;
 pub mod remote;
 mod replace;
 mod rerun;
 mod room;
 pub mod run;
 mod scale;
+mod scratch;
 pub mod serve;
 pub mod settings;
 mod suspend;
 mod table;
+mod targets;
 mod version;
 mod wait;
+mod written;
 mod yaml;
 
 use std::process::ExitCode;
@@ -100,15 +111,24 @@ enum Verb {
 enum Request {
     Create(With<create::Args>),
     Apply(With<apply::Args>),
+    Replace(With<replace::Args>),
+    Diff(With<diff::Args>),
     Delete(With<delete::Args>),
     Get(With<get::Args>),
     Describe(With<describe::Args>),
+    Explain(With<explain::Args>),
+    Edit(With<edit::Args>),
+    Patch(With<patch::Args>),
+    Label(With<mark::LabelArgs>),
+    Annotate(With<mark::AnnotateArgs>),
     Logs(With<logs::Args>),
     Scale(With<scale::Args>),
     Wait(With<wait::Args>),
     Suspend(With<suspend::SuspendArgs>),
     Resume(With<suspend::ResumeArgs>),
     Rerun(With<rerun::Args>),
+    Auth(With<auth::Args>),
+    ApiResources(With<api_resources::Args>),
     Version(With<version::Args>),
 }
 
@@ -117,15 +137,24 @@ impl Request {
         match self {
             Self::Create(args) => &args.connection,
             Self::Apply(args) => &args.connection,
+            Self::Replace(args) => &args.connection,
+            Self::Diff(args) => &args.connection,
             Self::Delete(args) => &args.connection,
             Self::Get(args) => &args.connection,
             Self::Describe(args) => &args.connection,
+            Self::Explain(args) => &args.connection,
+            Self::Edit(args) => &args.connection,
+            Self::Patch(args) => &args.connection,
+            Self::Label(args) => &args.connection,
+            Self::Annotate(args) => &args.connection,
             Self::Logs(args) => &args.connection,
             Self::Scale(args) => &args.connection,
             Self::Wait(args) => &args.connection,
             Self::Suspend(args) => &args.connection,
             Self::Resume(args) => &args.connection,
             Self::Rerun(args) => &args.connection,
+            Self::Auth(args) => &args.connection,
+            Self::ApiResources(args) => &args.connection,
             Self::Version(args) => &args.connection,
         }
     }
@@ -203,7 +232,8 @@ fn asked(request: &Request) -> Exit {
         // Each of the others only ends the work.
         let exit = tokio::select! {
             exit = answer(request, &output) => exit,
-            () = interrupted() => Exit::Interrupted,
+            // An interrupt while the user edits is the editor's.
+            () = interrupted(), if !matches!(request, Request::Edit(_)) => Exit::Interrupted,
             () = output.closed() => Exit::Done,
         };
         drop(output);
@@ -233,15 +263,24 @@ async fn answer(request: &Request, output: &Output) -> Exit {
         match request {
             Request::Create(args) => create::run(&args.verb, &remote).await,
             Request::Apply(args) => apply::run(&args.verb, &remote).await,
+            Request::Replace(args) => replace::run(&args.verb, &remote).await,
+            Request::Diff(args) => diff::run(&args.verb, &remote).await,
             Request::Delete(args) => delete::run(&args.verb, &remote).await,
             Request::Get(args) => get::run(&args.verb, &remote).await,
             Request::Describe(args) => describe::run(&args.verb, &remote).await,
+            Request::Explain(args) => explain::run(&args.verb, &remote).await,
+            Request::Edit(args) => edit::run(&args.verb, &remote).await,
+            Request::Patch(args) => patch::run(&args.verb, &remote).await,
+            Request::Label(args) => mark::label(&args.verb, &remote).await,
+            Request::Annotate(args) => mark::annotate(&args.verb, &remote).await,
             Request::Logs(args) => logs::run(&args.verb, &remote).await,
             Request::Scale(args) => scale::run(&args.verb, &remote).await,
             Request::Wait(args) => wait::run(&args.verb, &remote).await,
             Request::Suspend(args) => suspend::suspend(&args.verb, &remote).await,
             Request::Resume(args) => suspend::resume(&args.verb, &remote).await,
             Request::Rerun(args) => rerun::run(&args.verb, &remote).await,
+            Request::Auth(args) => auth::run(&args.verb, &remote).await,
+            Request::ApiResources(args) => api_resources::run(&args.verb, &remote).await,
             Request::Version(args) => version::run(&args.verb, &remote).await,
         }
     };

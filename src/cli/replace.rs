@@ -1,127 +1,109 @@
-//! A Job whose manifest says what cannot be changed.
+//! `kiln replace`: objects exactly as files say.
 //!
-//! Owns: telling which field that is, and putting a new Job in the place of one that is over. Must not know:
-//! why a field cannot be changed.
+//! Owns: which version is replaced. Must not know: what may be changed, which the server says.
 
 use http::Method;
 use serde_json::{Value, json};
 
-use super::manifests::Named;
-use super::remote::{Error, FIELD_MANAGER, JSON, Observer, Remote, Resource, escape, query};
+use super::Exit;
+use super::create::{STRICTLY, make};
+use super::manifests::{Files, Named};
+use super::remote::{Error, JSON, Observer, Remote};
+use super::targets::Target;
+use super::written::Writing;
 
-/// A value is shown up to so many characters.
-const SHOWN_MAX: usize = 60;
+/// Put objects in the place of those that are there
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  kiln replace -f settings.yaml
+  kiln get job pi -o yaml | sed 's/parallelism: 1/parallelism: 2/' | kiln replace -f -
+  kiln replace --force -f job.yaml   Delete the Job and create it anew")]
+pub(super) struct Args {
+    #[command(flatten)]
+    files: Files,
 
-/// The refusal of a change, in one line that names the field.
-pub(super) fn refusal(named: &Named, live: &Value, error: Error, rerun: bool) -> Error {
-    let fields = error.immutable_fields();
-    let Some(field) = fields.first() else { return error };
-    let pointer = format!("/{}", field.replace('.', "/"));
-    let (wanted, held) = (named.object.pointer(&pointer), live.pointer(&pointer));
-    let change =
-        wanted.and_then(|wanted| first_change(field, wanted, held.unwrap_or(&Value::Null)));
-    let change = change.unwrap_or_else(|| (*field).to_owned());
-    let cure = match (is_over(live), rerun) {
-        (true, _) => "`kiln apply --rerun` replaces the Job, which is over",
-        (false, false) => "delete the Job first, or wait for its end and use `kiln apply --rerun`",
-        (false, true) => "`--rerun` replaces a Job only when it is over: wait for it, or delete it",
-    };
-    let name = named.name();
-    Error::failed(format!(
-        "the Job {name:?} cannot become so: {change}: field is immutable; {cure}"
-    ))
+    /// Delete what is there, wait until it is gone, and create it anew
+    #[arg(long)]
+    force: bool,
+
+    /// With --force: seconds that pods have to end by themselves
+    #[arg(long, value_name = "SECONDS", requires = "force")]
+    grace_period: Option<u32>,
+
+    #[command(flatten)]
+    writing: Writing,
 }
 
-/// Whether the Job is complete or has failed.
-pub(super) fn is_over(job: &Value) -> bool {
-    let conditions = job["status"]["conditions"].as_array();
-    conditions.into_iter().flatten().any(|condition| {
-        condition["status"] == "True"
-            && ["Complete", "Failed"].iter().any(|kind| condition["type"] == *kind)
-    })
-}
-
-/// Deletes a Job that is over, unless what is to stand in its place would be refused.
-pub(super) async fn make_room(
-    remote: &Remote,
-    resource: &Resource,
-    named: &Named,
-    live: &Value,
-) -> Result<(), Error> {
-    let namespace = named.namespace(&remote.namespace);
-    let parameters =
-        [("fieldManager", FIELD_MANAGER), ("fieldValidation", "Strict"), ("dryRun", "All")];
-    let tried = resource.path(Some(namespace)) + &query(&parameters);
-    match remote.send(Method::POST, &tried, JSON, &named.object).await {
-        Err(error) if !error.is_already_there() => return Err(error),
-        Ok(_) | Err(_) => {}
+pub(super) async fn run(args: &Args, remote: &Remote) -> Result<Exit, Error> {
+    let mut report = args.writing.report(remote)?;
+    if args.force && args.writing.dry_run != super::written::DryRun::None {
+        return Err(Error::usage("--dry-run can not be used when --force is set"));
     }
-    let path = format!("{}/{}", resource.path(Some(namespace)), escape(named.name()));
-    let meta = &live["metadata"];
-    let options = json!({
-        "kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background",
-        "preconditions": {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]},
-    });
-    remote.send(Method::DELETE, &path, JSON, &options).await?;
-    let mut observer = Observer::within(remote, resource, namespace, named.name());
+    let all = Target::of_all(args.files.read()?, remote).await?;
+    if let Some((manifest, _)) = all.iter().find(|(_, target)| target.name.is_empty()) {
+        return Err(Error::usage(format!(
+            "{}: cannot replace an object without metadata.name",
+            manifest.source
+        )));
+    }
+    if args.force {
+        for (_, target) in &all {
+            delete(args, target, remote).await?;
+        }
+    }
+    for (manifest, target) in all {
+        let replaced = if args.force {
+            make(&target, &manifest.object, &args.writing.query(&[STRICTLY]), remote).await
+        } else {
+            put(args, &manifest, &target, remote).await
+        };
+        let during = || format!("error when replacing {:?}", manifest.source);
+        let object = replaced.map_err(|error| error.during(during()))?;
+        report.tell(&target.resource, &object, "replaced")?;
+    }
+    Ok(Exit::Done)
+}
+
+/// A manifest that does not say which version it replaces means the one that is there.
+async fn put(
+    args: &Args,
+    manifest: &Named,
+    target: &Target,
+    remote: &Remote,
+) -> Result<Value, Error> {
+    let mut object = manifest.object.clone();
+    if args.writing.is_local() {
+        remote.get(&target.path()).await?;
+        return Ok(object);
+    }
+    if object["metadata"]["resourceVersion"].is_null() {
+        let there = remote.get(&target.path()).await?;
+        object["metadata"]["resourceVersion"] = there["metadata"]["resourceVersion"].clone();
+    }
+    let path = target.path() + &args.writing.query(&[STRICTLY]);
+    remote.send(Method::PUT, &path, JSON, &object).await
+}
+
+/// What is not there is fine.
+async fn delete(args: &Args, target: &Target, remote: &Remote) -> Result<(), Error> {
+    let there = match remote.get(&target.path()).await {
+        Ok(there) => there,
+        Err(error) if error.is_not_found() => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let mut options =
+        json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"});
+    if let Some(seconds) = args.grace_period {
+        options["gracePeriodSeconds"] = seconds.into();
+    }
+    remote.send(Method::DELETE, &target.path(), JSON, &options).await?;
+    remote.print(format!("{} {:?} deleted\n", target.resource, target.name));
+    let mut observer = Observer::within(remote, &target.resource, &target.namespace, &target.name);
     while let Some(object) = observer.next().await? {
-        if object["metadata"]["uid"] != meta["uid"] {
+        if object["metadata"]["uid"] != there["metadata"]["uid"] {
             break;
         }
     }
     Ok(())
-}
-
-/// The first field that a manifest says otherwise.
-fn first_change(path: &str, wanted: &Value, held: &Value) -> Option<String> {
-    match (wanted, held) {
-        (Value::Object(wanted), Value::Object(held)) => wanted.iter().find_map(|(name, wanted)| {
-            let held = held.get(name).unwrap_or(&Value::Null);
-            first_change(&format!("{path}.{name}"), wanted, held)
-        }),
-        (Value::Array(wanted), Value::Array(held)) if wanted.len() == held.len() => {
-            let pairs = wanted.iter().zip(held).enumerate();
-            let mut changes = pairs.filter_map(|(index, (wanted, held))| {
-                first_change(&format!("{path}[{index}]"), wanted, held)
-            });
-            changes.next()
-        }
-        (wanted, held) if wanted == held => None,
-        (wanted, held) => Some(format!("{path}: {} is to become {}", shown(held), shown(wanted))),
-    }
-}
-
-fn shown(value: &Value) -> String {
-    let text = if value.is_null() { "nothing".to_owned() } else { value.to_string() };
-    match text.char_indices().nth(SHOWN_MAX) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_field_that_differs_is_named_with_both_values() {
-        let held = json!({"containers": [{"image": "a:1", "name": "m", "tty": false}], "x": 1});
-        let change = |wanted: Value| first_change("spec", &wanted, &held);
-        assert_eq!(
-            change(json!({"containers": [{"image": "a:2", "name": "m"}]})).unwrap(),
-            "spec.containers[0].image: \"a:1\" is to become \"a:2\""
-        );
-        assert_eq!(change(json!({"y": "z"})).unwrap(), "spec.y: nothing is to become \"z\"");
-        let more = change(json!({"containers": []})).unwrap();
-        assert!(more.starts_with("spec.containers: [{") && more.ends_with("is to become []"));
-        assert_eq!(change(json!({"x": 1})), None);
-    }
-
-    #[test]
-    fn a_job_is_over_when_a_final_condition_is_true() {
-        let job = |kind: &str, status: &str| json!({"status": {"conditions": [{"type": kind, "status": status}]}});
-        assert!(is_over(&job("Complete", "True")) && is_over(&job("Failed", "True")));
-        assert!(!is_over(&job("Failed", "False")) && !is_over(&job("Suspended", "True")));
-        assert!(!is_over(&json!({})));
-    }
 }

@@ -6,10 +6,10 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::Exit;
-use super::create::create;
-use super::manifests::Named;
-use super::remote::{Error, MERGE_PATCH, Remote, known};
+use super::create::{STRICTLY, make};
+use super::remote::{Error, FIELD_MANAGER, MERGE_PATCH, Remote, known, query};
 use super::scale::job_names;
+use super::targets::Target;
 use crate::api::extensions::{AFTER, RERUN_AS, RERUN_OF};
 
 /// What the server adds to each Job so that no two Jobs share pods.
@@ -44,10 +44,14 @@ pub(super) async fn run(args: &Args, remote: &Remote) -> Result<Exit, Error> {
         None => format!("{old}-rerun-{}", letters()?),
     };
     let object = again(&job, &name);
-    create(&Named { source: String::new(), object }, remote).await?;
+    let namespace = remote.namespace.clone();
+    let target = Target { resource, namespace, name };
+    make(&target, &object, &query(&[("fieldManager", FIELD_MANAGER), STRICTLY]), remote).await?;
+    remote.print(format!("{target} created\n"));
     // The new one tells of the old one; and the old one of the new one, if it is still there.
-    let link = json!({"metadata": {"annotations": {RERUN_AS: name}}});
-    match remote.send(Method::PATCH, &remote.path_of(&resource, &old), MERGE_PATCH, &link).await {
+    let link = json!({"metadata": {"annotations": {RERUN_AS: target.name}}});
+    let path = remote.path_of(&target.resource, &old);
+    match remote.send(Method::PATCH, &path, MERGE_PATCH, &link).await {
         Err(error) if !error.is_not_found() => Err(error),
         Ok(_) | Err(_) => Ok(Exit::Done),
     }
@@ -84,7 +88,7 @@ fn again(job: &Value, name: &str) -> Value {
     json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec})
 }
 
-fn letters() -> Result<String, Error> {
+pub(super) fn letters() -> Result<String, Error> {
     let mut bytes = [0; SUFFIX];
     let got = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
     got.map_err(|error| Error::failed(format!("cannot make a name: {error}")))?;

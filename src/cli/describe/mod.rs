@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::Exit;
 use super::remote::{Error, Remote, known, named, query};
+use super::targets::type_and_name;
 
 /// Show all that is to be known of a Job or a pod
 #[derive(Debug, clap::Args)]
@@ -69,9 +70,7 @@ fn objects(words: &[String]) -> Result<Vec<(String, Option<String>)>, Error> {
         return Ok(rest.iter().map(|name| (first.clone(), Some(name.clone()))).collect());
     }
     let pair = |word: &String| {
-        let (kind, name) = word.split_once('/').ok_or_else(|| {
-            Error::usage("there is no need to specify a resource type as a separate argument")
-        })?;
+        let (kind, name) = type_and_name(word)?;
         Ok((kind.to_owned(), Some(name.to_owned())))
     };
     words.iter().map(pair).collect()

@@ -24,11 +24,13 @@ pub use self::connection::Connection;
 pub use self::error::Error;
 pub(super) use self::observe::Observer;
 pub use self::resources::Resource;
-pub(super) use self::resources::{known, named, of_manifest};
+pub(super) use self::resources::{all_of, known, named, named_all, of_manifest};
 use super::output::Output;
 use crate::engine::Clock;
 
 pub(super) const JSON: &str = "application/json";
+pub(super) const JSON_PATCH: &str = "application/json-patch+json";
+pub(super) const STRATEGIC_PATCH: &str = "application/strategic-merge-patch+json";
 pub(super) const MERGE_PATCH: &str = "application/merge-patch+json";
 pub(super) const APPLY_PATCH: &str = "application/apply-patch+yaml";
 pub(super) const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
@@ -43,6 +45,8 @@ pub struct Remote {
     address: String,
     cure: &'static str,
     pub(super) namespace: String,
+    /// The user named the namespace: objects of others are not meant.
+    pub(super) namespace_is_named: bool,
     pub(super) output: Output,
     pub(super) clock: Clock,
 }
@@ -65,6 +69,7 @@ impl Remote {
             address: connected.address,
             cure: connected.cure,
             namespace,
+            namespace_is_named: connection.namespace.is_some(),
             output,
             clock,
         })

@@ -18,6 +18,10 @@ pub struct Resource {
     pub singular: String,
     pub short_names: Vec<String>,
     pub namespaced: bool,
+    /// Groups of kinds, such as `all`; where the server was asked.
+    pub categories: Vec<String>,
+    /// What can be done with it; where the server was asked.
+    pub verbs: Vec<String>,
 }
 
 /// Those that every server has under these names: `(group, version, kind, plural, short names,
@@ -40,6 +44,11 @@ impl Resource {
     /// `job.batch`
     pub(in crate::cli) fn qualified_singular(&self) -> String {
         self.with_group(&self.singular)
+    }
+
+    /// `jobs.batch`
+    pub(in crate::cli) fn qualified_plural(&self) -> String {
+        self.with_group(&self.plural)
     }
 
     /// `batch/v1`
@@ -71,7 +80,9 @@ impl Resource {
 
     fn answers_to(&self, name: &str) -> bool {
         let name = name.to_lowercase();
-        let named = |own: &str| own == name || self.with_group(own) == name;
+        let versioned = |own: &str| format!("{own}.{}.{}", self.version, self.group);
+        let named =
+            |own: &str| own == name || self.with_group(own) == name || versioned(own) == name;
         named(&self.plural) || named(&self.singular) || self.short_names.contains(&name)
     }
 }
@@ -96,6 +107,8 @@ fn all_known() -> impl Iterator<Item = Resource> {
         singular: kind.to_lowercase(),
         short_names: short_names.iter().map(|name| (*name).to_owned()).collect(),
         namespaced,
+        categories: Vec::new(),
+        verbs: Vec::new(),
     })
 }
 
@@ -115,6 +128,44 @@ pub(in crate::cli) async fn named(remote: &Remote, name: &str) -> Result<Resourc
         }
     }
     Err(Error::failed(format!("the server doesn't have a resource type {name:?}")))
+}
+
+/// The kinds that people call so, by commas between them; a category, such as `all`, is its kinds.
+///
+/// # Errors
+/// There is none, or the server cannot be asked.
+pub(in crate::cli) async fn named_all(
+    remote: &Remote,
+    names: &str,
+) -> Result<Vec<Resource>, Error> {
+    let mut found = Vec::new();
+    for name in names.split(',') {
+        match named(remote, name).await {
+            Ok(resource) => found.push(resource),
+            Err(error @ Error::Failed { .. }) => {
+                let is_in = |resource: &Resource| resource.categories.iter().any(|c| c == name);
+                let before = found.len();
+                found.extend(all_of(remote).await?.into_iter().filter(is_in));
+                if found.len() == before {
+                    return Err(error);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+/// All kinds of the server, each in the version that it prefers.
+///
+/// # Errors
+/// The server cannot be asked.
+pub(in crate::cli) async fn all_of(remote: &Remote) -> Result<Vec<Resource>, Error> {
+    let mut all = Vec::new();
+    for version in versions(remote).await? {
+        all.extend(of_version(remote, &version).await?);
+    }
+    Ok(all)
 }
 
 /// The kind of a manifest.
@@ -166,15 +217,20 @@ fn of_entry(group: &str, version: &str, entry: &Value) -> Option<Resource> {
     let text = |field: &str| entry[field].as_str().filter(|text| !text.is_empty());
     let plural = text("name").filter(|name| !name.contains('/'))?;
     let kind = text("kind")?;
-    let short_names = entry["shortNames"].as_array().into_iter().flatten();
+    let texts = |field: &str| {
+        let list = entry[field].as_array().into_iter().flatten();
+        list.filter_map(Value::as_str).map(str::to_owned).collect()
+    };
     Some(Resource {
         group: group.to_owned(),
         version: version.to_owned(),
         kind: kind.to_owned(),
         plural: plural.to_owned(),
         singular: text("singularName").map_or_else(|| kind.to_lowercase(), str::to_owned),
-        short_names: short_names.filter_map(Value::as_str).map(str::to_owned).collect(),
+        short_names: texts("shortNames"),
         namespaced: entry["namespaced"] == true,
+        categories: texts("categories"),
+        verbs: texts("verbs"),
     })
 }
 
@@ -184,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_kind_answers_to_all_its_names() {
-        for name in ["job", "jobs", "Job", "jobs.batch", "job.batch"] {
+        for name in ["job", "jobs", "Job", "jobs.batch", "job.batch", "jobs.v1.batch"] {
             assert_eq!(known(name).unwrap().kind, "Job", "{name}");
         }
         assert_eq!(known("po").unwrap().path(Some("a")), "/api/v1/namespaces/a/pods");

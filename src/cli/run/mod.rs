@@ -210,7 +210,7 @@ fn cure(error: &anyhow::Error) -> &'static str {
 
 /// All Jobs of all files and what they need, or all that is wrong with them.
 fn admit(filenames: &[PathBuf], clock: &Clock) -> Result<Admitted, Vec<String>> {
-    let sources = sources::read(filenames)?;
+    let sources = sources::read(filenames, false)?;
     let admitted = manifests::admit(&sources, clock.now());
     let admitted = admitted.and_then(|all| manifests::can_begin(&all.jobs).map(|()| all));
     admitted.map_err(|error| {

@@ -13,15 +13,22 @@ const STDIN: &str = "-";
 /// The files of a directory that are manifests, as kubectl has it.
 const EXTENSIONS: [&str; 3] = ["json", "yaml", "yml"];
 
-/// Reads everything; a directory is its manifests in the order of their names, without what is in
-/// directories below it.
+/// Reads everything; a directory is its manifests in the order of their names. `recursive`: with what is
+/// in the directories below it.
 ///
 /// # Errors
 /// All that cannot be read, a message each.
-pub(in crate::cli) fn read(names: &[PathBuf]) -> Result<Vec<Source>, Vec<String>> {
+pub(in crate::cli) fn read(names: &[PathBuf], recursive: bool) -> Result<Vec<Source>, Vec<String>> {
     let (mut sources, mut errors) = (Vec::new(), Vec::new());
     for name in names {
-        match files(name) {
+        let text = name.to_string_lossy();
+        if ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme)) {
+            errors.push(format!(
+                "{text}: files of the web are not read: use `curl -fsSL {text} | kiln ... -f -`"
+            ));
+            continue;
+        }
+        match files(name, recursive) {
             Ok(files) if files.is_empty() => errors.push(format!(
                 "{}: no manifests in it: no file ends in .yaml, .yml or .json",
                 name.display()
@@ -40,20 +47,29 @@ pub(in crate::cli) fn read(names: &[PathBuf]) -> Result<Vec<Source>, Vec<String>
     if errors.is_empty() { Ok(sources) } else { Err(errors) }
 }
 
-fn files(name: &Path) -> io::Result<Vec<PathBuf>> {
+fn files(name: &Path, recursive: bool) -> io::Result<Vec<PathBuf>> {
     if name.as_os_str() == STDIN || !fs::metadata(name)?.is_dir() {
         return Ok(vec![name.to_owned()]);
     }
-    let mut files = Vec::new();
+    let mut entries = Vec::new();
     for entry in fs::read_dir(name)? {
-        let path = entry?.path();
+        let entry = entry?;
+        // A link may lead back up: no directory is entered through one.
+        entries.push((entry.path(), entry.file_type()?.is_dir()));
+    }
+    entries.sort();
+    let mut found = Vec::new();
+    for (path, is_directory) in entries {
         let extension = path.extension().and_then(|extension| extension.to_str());
-        if extension.is_some_and(|extension| EXTENSIONS.contains(&extension)) && path.is_file() {
-            files.push(path);
+        if is_directory {
+            if recursive {
+                found.extend(files(&path, recursive)?);
+            }
+        } else if extension.is_some_and(|e| EXTENSIONS.contains(&e)) && path.is_file() {
+            found.push(path);
         }
     }
-    files.sort();
-    Ok(files)
+    Ok(found)
 }
 
 fn bytes(file: &Path) -> io::Result<Source> {
@@ -85,15 +101,26 @@ mod tests {
             fs::write(dir.path().join(name), name).unwrap();
         }
         fs::create_dir(dir.path().join("below.yaml")).unwrap();
-        let sources = read(&[dir.path().to_owned()]).unwrap();
-        let texts: Vec<_> = sources.iter().map(|source| source.bytes.as_slice()).collect();
-        assert_eq!(texts, [b"a.json".as_slice(), b"b.yaml", b"c.yml"]);
+        fs::write(dir.path().join("below.yaml/d.yaml"), "d.yaml").unwrap();
+        std::os::unix::fs::symlink("..", dir.path().join("below.yaml/up")).unwrap();
+        let texts = |recursive| -> Vec<_> {
+            let sources = read(&[dir.path().to_owned()], recursive).unwrap();
+            sources.into_iter().map(|source| String::from_utf8(source.bytes).unwrap()).collect()
+        };
+        assert_eq!(texts(false), ["a.json", "b.yaml", "c.yml"]);
+        assert_eq!(texts(true), ["a.json", "b.yaml", "d.yaml", "c.yml"]);
+    }
+
+    #[test]
+    fn an_address_is_refused_with_the_cure() {
+        let errors = read(&["https://example.com/job.yaml".into()], false).unwrap_err();
+        assert!(errors[0].contains("curl -fsSL https://example.com/job.yaml | kiln"), "{errors:?}");
     }
 
     #[test]
     fn all_that_cannot_be_read_is_told_at_once() {
         let dir = tempfile::tempdir().unwrap();
-        let errors = read(&["/no/such.yaml".into(), dir.path().to_owned()]).unwrap_err();
+        let errors = read(&["/no/such.yaml".into(), dir.path().to_owned()], false).unwrap_err();
         assert_eq!(errors[0], "/no/such.yaml: there is no such file");
         assert!(errors[1].ends_with("no file ends in .yaml, .yml or .json"), "{errors:?}");
     }
