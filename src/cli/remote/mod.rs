@@ -5,6 +5,7 @@
 
 mod connection;
 mod error;
+mod lister;
 mod observe;
 mod resources;
 
@@ -22,6 +23,7 @@ use serde_json::Value;
 
 pub use self::connection::Connection;
 pub use self::error::Error;
+pub(super) use self::lister::{Event, Lister};
 pub(super) use self::observe::Observer;
 pub use self::resources::Resource;
 pub(super) use self::resources::{all_of, known, named, named_all, of_manifest};
