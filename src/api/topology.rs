@@ -95,6 +95,11 @@ impl List {
     }
 }
 
+/// Whether more than its metadata is known of this kind.
+pub fn is_known(kind: &str) -> bool {
+    !std::ptr::eq(of(kind), &raw const OBJECT)
+}
+
 /// The type of objects of this kind. What is not known has metadata, as all have.
 pub fn of(kind: &str) -> &'static Type {
     match kind {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use super::kustomize;
 use super::remote::Error;
 use super::run::sources;
 use crate::api::manifest::{Refusal, documents};
@@ -20,6 +21,10 @@ pub(super) struct Files {
     /// Also what is in the directories below
     #[arg(short = 'R', long, requires = "filename")]
     recursive: bool,
+
+    /// Directory with a kustomization
+    #[arg(short = 'k', long, value_name = "DIR", conflicts_with = "filename")]
+    kustomize: Option<PathBuf>,
 }
 
 /// One object of a file.
@@ -32,7 +37,7 @@ pub(super) struct Named {
 
 impl Files {
     pub(super) fn is_empty(&self) -> bool {
-        self.filename.is_empty()
+        self.filename.is_empty() && self.kustomize.is_none()
     }
 
     /// Reads all of them.
@@ -40,6 +45,12 @@ impl Files {
     /// # Errors
     /// All that cannot be read, or none is named.
     pub(super) fn read(&self) -> Result<Vec<Named>, Error> {
+        if let Some(dir) = &self.kustomize {
+            let objects = kustomize::build(dir).map_err(Error::usage)?;
+            let source = dir.display().to_string();
+            let named = |object| Named { source: source.clone(), object };
+            return Ok(objects.into_iter().map(named).collect());
+        }
         if self.is_empty() {
             return Err(Error::usage("must specify one of -f and -k"));
         }

@@ -17,6 +17,7 @@ mod explain;
 mod get;
 mod immutable;
 mod jsonpath;
+mod kustomize;
 mod logs;
 mod manifests;
 mod mark;

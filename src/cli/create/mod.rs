@@ -11,6 +11,7 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use self::data::Data;
+pub(super) use self::data::{literal, of_env_file, of_file, unique};
 use super::Exit;
 use super::manifests::{Files, Named};
 use super::remote::{Error, JSON, Remote, known, named};

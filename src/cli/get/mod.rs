@@ -36,7 +36,10 @@ Examples:
   kiln get jobs -o custom-columns=NAME:.metadata.name,DONE:.status.succeeded")]
 pub(super) struct Args {
     /// `TYPE[,TYPE...] [NAME...]`, `TYPE/NAME...`, or `all`
-    #[arg(required_unless_present = "filename", conflicts_with = "filename")]
+    #[arg(
+        required_unless_present_any = ["filename", "kustomize"],
+        conflicts_with_all = ["filename", "kustomize"]
+    )]
     what: Vec<String>,
 
     #[command(flatten)]
