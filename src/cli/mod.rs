@@ -12,6 +12,7 @@ mod create;
 mod delete;
 mod describe;
 mod diff;
+mod doctor;
 mod edit;
 mod explain;
 mod get;
@@ -101,6 +102,7 @@ Exit codes:
 enum Verb {
     Run(Box<run::Args>),
     Serve(Box<serve::Args>),
+    Doctor(Box<doctor::Args>),
     Completion(completion::Args),
     Man(completion::ManArgs),
     #[command(flatten)]
@@ -187,8 +189,11 @@ pub fn main() -> ExitCode {
     match kiln.verb {
         Verb::Run(args) => run::main(&args),
         Verb::Serve(args) => serve::main(&args),
-        Verb::Completion(args) => printed(|output| completion::run(&args, Kiln::command(), output)),
-        Verb::Man(args) => printed(|output| completion::man(&args, Kiln::command(), output)),
+        Verb::Doctor(args) => printed(async |output| doctor::run(&args, output).await),
+        Verb::Completion(args) => {
+            printed(async |output| completion::run(&args, Kiln::command(), output))
+        }
+        Verb::Man(args) => printed(async |output| completion::man(&args, Kiln::command(), output)),
         Verb::Asked(request) => asked(&request),
     }
     .into()
@@ -199,6 +204,7 @@ pub fn main() -> ExitCode {
 pub async fn ask(arguments: &[&str], output: &Output) -> Exit {
     match Kiln::try_parse_from(arguments) {
         Ok(Kiln { verb: Verb::Asked(request) }) => answer(&request, output).await,
+        Ok(Kiln { verb: Verb::Doctor(args) }) => doctor::run(&args, output).await,
         Ok(Kiln { verb: Verb::Run(_) | Verb::Serve(_) | Verb::Completion(_) | Verb::Man(_) }) => {
             Exit::Usage
         }
@@ -210,13 +216,13 @@ pub async fn ask(arguments: &[&str], output: &Output) -> Exit {
 }
 
 /// Prints, and ends when all is printed.
-fn printed(work: impl FnOnce(&Output) -> Exit) -> Exit {
+fn printed(work: impl AsyncFnOnce(&Output) -> Exit) -> Exit {
     let Ok(printer) = Printer::standard(false) else { return Exit::Unreachable };
-    let Ok(threads) = tokio::runtime::Builder::new_current_thread().build() else {
+    let Ok(threads) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return Exit::Unreachable;
     };
     threads.block_on(async {
-        let exit = work(&printer.output());
+        let exit = work(&printer.output()).await;
         printer.finish().await;
         exit
     })

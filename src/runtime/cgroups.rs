@@ -62,6 +62,17 @@ impl Cgroups {
         self.memory.as_ref().is_none_or(|(_, v2)| *v2)
     }
 
+    /// Whether something can be limited by this controller.
+    pub(super) fn has_controller(&self, name: &str) -> bool {
+        self.mounts.iter().any(|mount| {
+            let listed = fs::read_to_string(mount.join("cgroup.controllers"));
+            let of_v2 = listed.is_ok_and(|all| all.split_whitespace().any(|one| one == name));
+            let own = mount.file_name().and_then(|own| own.to_str()).unwrap_or_default();
+            let of_v1 = own.split(',').any(|one| one == name);
+            (of_v2 || of_v1) && rustix::fs::access(mount, rustix::fs::Access::WRITE_OK).is_ok()
+        })
+    }
+
     /// Whether a limit can be set on memory and swap together.
     pub(super) fn limits_swap(&self) -> bool {
         match &self.memory {

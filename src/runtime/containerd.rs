@@ -88,6 +88,10 @@ impl Client {
         Error::Failed { attempt, message: plain(status) }
     }
 
+    pub fn introspection(&self) -> services::introspection_client::IntrospectionClient<Channel> {
+        services::introspection_client::IntrospectionClient::new(self.calls.clone())
+    }
+
     pub fn containers(&self) -> services::containers_client::ContainersClient<Channel> {
         services::containers_client::ContainersClient::new(self.calls.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)

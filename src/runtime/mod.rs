@@ -12,6 +12,7 @@ mod exec;
 pub mod fake;
 mod host;
 pub mod image;
+pub mod inspect;
 mod inventory;
 mod last_words;
 mod layout;
