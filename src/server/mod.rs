@@ -68,6 +68,8 @@ pub struct Listen {
     pub root: PathBuf,
     /// What this host is called, as a node and in its certificate.
     pub host: String,
+    /// Its addresses, as its pods have them for `status.hostIPs`.
+    pub host_ips: Vec<String>,
     /// What this host has, and what of it the pods may ask for.
     pub capacity: Amounts,
     pub allocatable: Amounts,

@@ -67,6 +67,9 @@ fn render(host: &Listen, now: Timestamp) -> Value {
             "lastHeartbeatTime": seconds(now), "lastTransitionTime": seconds(now),
         })
     };
+    let internal = host.host_ips.iter().map(|ip| json!({"type": "InternalIP", "address": ip}));
+    let own_name = json!({"type": "Hostname", "address": name});
+    let addresses: Vec<Value> = internal.chain([own_name]).collect();
     json!({
         "apiVersion": "v1", "kind": "Node",
         "metadata": {
@@ -79,10 +82,7 @@ fn render(host: &Listen, now: Timestamp) -> Value {
         "spec": {},
         "status": {
             "capacity": amounts(host.capacity), "allocatable": amounts(host.allocatable),
-            "addresses": [
-                {"type": "InternalIP", "address": "127.0.0.1"},
-                {"type": "Hostname", "address": name},
-            ],
+            "addresses": addresses,
             "conditions": [condition("Ready", "True", "KubeletReady")],
             "nodeInfo": {
                 "architecture": arch, "operatingSystem": "linux",

@@ -100,6 +100,7 @@ impl Served {
             address: Some("127.0.0.1:0".parse().unwrap()),
             root: root.path().to_owned(),
             host: "here".to_owned(),
+            host_ips: vec!["127.0.0.1".to_owned()],
             capacity: ROOM,
             allocatable: ROOM,
         };

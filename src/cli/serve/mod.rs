@@ -207,6 +207,7 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
         address: args.listen.0,
         root: root.clone(),
         host: settings.pod.node_name.clone(),
+        host_ips: settings.pod.host_ips.clone(),
         capacity,
         allocatable,
     };
@@ -345,6 +346,7 @@ mod tests {
                 address: None,
                 root: root.path().to_owned(),
                 host: "here".to_owned(),
+                host_ips: Vec::new(),
                 capacity: Amounts::default(),
                 allocatable: Amounts::default(),
             },
