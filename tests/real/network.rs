@@ -36,11 +36,16 @@ fn kiln(host: &Host, manifest: &str) -> Command {
 
 /// The name of the bridge of the run that goes on.
 fn bridge(host: &Host) -> String {
-    let runs = fs::read_dir(host.path().join("kiln/runs")).unwrap().flatten();
+    known_bridge(host).unwrap()
+}
+
+/// `None`: it has not come so far.
+fn known_bridge(host: &Host) -> Option<String> {
+    let runs = fs::read_dir(host.path().join("kiln/runs")).ok()?.flatten();
     let files = runs.map(|run| run.path().join("network/bridge.json"));
-    let text = files.filter_map(|file| fs::read_to_string(file).ok()).next().unwrap();
-    let bridge: serde_json::Value = serde_json::from_str(&text).unwrap();
-    bridge["name"].as_str().unwrap().to_owned()
+    let text = files.filter_map(|file| fs::read_to_string(file).ok()).next()?;
+    let bridge: serde_json::Value = serde_json::from_str(&text).ok()?;
+    Some(bridge["name"].as_str()?.to_owned())
 }
 
 /// What this host has by this name: the bridge, what hangs on it, rules.
@@ -175,4 +180,27 @@ fn a_kiln_that_is_killed_while_plugins_are_called_leaves_nothing_for_long() {
     until("nothing is left", || left(&name).is_empty());
     thread::sleep(Duration::from_millis(1200));
     assert_eq!(left(&name), [""; 0]);
+}
+
+#[test]
+fn runs_that_end_at_any_moment_leave_no_network() {
+    const TIMES: u32 = 8;
+    let host = Host::new();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let ports = format!("ports: [{{containerPort: 80, hostPort: {port}}}]");
+    let fields = "completions: 4\n  parallelism: 2\n  completionMode: Indexed";
+    let many = job(fields, "subdomain: ring", &ports, "sleep 0.5");
+    let mut names = Vec::new();
+    for time in 0..TIMES {
+        let running = Running::of(&mut kiln(&host, &many));
+        thread::sleep(Duration::from_millis(300) + Duration::from_millis(2400) * time / TIMES);
+        names.extend(known_bridge(&host));
+        running.signal(if time % 2 == 0 { "-INT" } else { "-KILL" });
+        running.end();
+    }
+    Outcome::of(&mut kiln(&host, &many)).exits(0);
+    assert!(!names.is_empty());
+    for name in names {
+        assert_eq!(left(&name), [""; 0]);
+    }
 }
