@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kiln::api::references::Referred;
-use kiln::pod::{Container, Exit, Handler, Instance, PullPolicy, Signal};
+use kiln::pod::{Container, Exit, Handler, Instance, PullPolicy, Signal, Usage};
 use kiln::runtime::{
     Containerd, Error, Executed, Found, PullError, Pulled, Pulls, Runtime, StartError,
 };
@@ -45,6 +45,10 @@ impl Runtime for Tap {
 
     async fn update_volumes(&self, pod: &Pod, referred: &Referred) -> Result<(), Error> {
         self.inner.update_volumes(pod, referred).await
+    }
+
+    async fn usage(&self, pod: &Pod) -> Result<Usage, Error> {
+        self.inner.usage(pod).await
     }
 
     async fn start(

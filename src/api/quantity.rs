@@ -56,6 +56,18 @@ impl Quantity {
         Self { nanos: (i128::from(units) * NANO).min(CAP) }
     }
 
+    /// As an amount of bytes is written: `3Mi`.
+    pub fn in_bytes(self) -> String {
+        let (mut value, mut suffix) = (self.value(), "");
+        for larger in ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"] {
+            if value == 0 || value % 1024 != 0 {
+                break;
+            }
+            (value, suffix) = (value / 1024, larger);
+        }
+        format!("{value}{suffix}")
+    }
+
     /// How often a unit that is more than nothing fits in, rounded up.
     pub fn multiples_of(self, unit: Self) -> i64 {
         self.in_units_of(unit.nanos.max(1))

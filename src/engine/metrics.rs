@@ -403,6 +403,7 @@ fn operation_type(operation: &Operation) -> &'static str {
         Operation::Pull(_) => "pull_image",
         Operation::CreateSandbox => "run_podsandbox",
         Operation::UpdateVolumes => "update_volumes",
+        Operation::Measure => "container_stats",
         Operation::Start(_) => "start_container",
         Operation::Check(..) => "exec_sync",
         Operation::Signal(..) => "stop_container",

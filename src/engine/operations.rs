@@ -16,8 +16,8 @@ use super::metrics::took;
 use super::{Shared, objects};
 use crate::api::event::Note;
 use crate::pod::{
-    Action, Check, Checked, Container, Exit, Handler, Image, Instance, Lack, Observed, Operation,
-    Sandbox, Signal, State,
+    Action, Check, Checked, Container, Exit, Handler, Image, Instance, Lack, Measured, Observed,
+    Operation, Sandbox, Signal, State, Usage,
 };
 use crate::runtime::{self, PullError, Pulled, StartError};
 use crate::store;
@@ -48,6 +48,10 @@ pub(super) enum Fact {
     },
     SandboxMade(Result<Vec<String>, runtime::Error>),
     VolumesUpdated(Result<(), runtime::Error>),
+    Measured {
+        at: Timestamp,
+        result: Result<Usage, runtime::Error>,
+    },
     Started(Instance, Result<Container, StartError>),
     Exited(Instance, Exit),
     Signalled {
@@ -115,6 +119,7 @@ fn trouble(pod: &Pod, operation: &Operation, why: String) -> Note {
         }
         Operation::CreateSandbox => Note::warning("FailedCreatePodSandBox", why),
         Operation::UpdateVolumes => Note::warning("FailedMount", why),
+        Operation::Measure => Note::warning("FailedMeasurement", why),
         Operation::Start(instance) => {
             about(instance, Note::warning("Failed", format!("Error: {why}")))
         }
@@ -137,6 +142,7 @@ pub(super) fn operation(action: &Action) -> Option<Operation> {
         Action::Pull { image, .. } => Some(Operation::Pull(image.clone())),
         Action::CreateSandbox => Some(Operation::CreateSandbox),
         Action::UpdateVolumes => Some(Operation::UpdateVolumes),
+        Action::Measure => Some(Operation::Measure),
         Action::Start(instance) => Some(Operation::Start(instance.clone())),
         Action::Signal { instance, signal } => Some(Operation::Signal(instance.clone(), *signal)),
         Action::Check { instance, check } => Some(Operation::Check(instance.clone(), *check)),
@@ -153,6 +159,7 @@ pub(super) fn may_precede_the_record(action: &Action) -> bool {
         Action::Pull { .. }
         | Action::CreateSandbox
         | Action::UpdateVolumes
+        | Action::Measure
         | Action::Signal { .. }
         | Action::Check { .. } => true,
         Action::Start(instance) => instance.attempt == 0,
@@ -181,6 +188,7 @@ fn is_done(fact: &Fact) -> Option<bool> {
         Fact::Started(_, result) => Some(result.is_ok()),
         Fact::SandboxMade(result) => Some(result.is_ok()),
         Fact::Checked { result, .. } => Some(result.is_ok()),
+        Fact::Measured { result, .. } => Some(result.is_ok()),
         Fact::Signalled { result, .. }
         | Fact::Removed(_, result)
         | Fact::VolumesUpdated(result)
@@ -211,6 +219,7 @@ async fn carry_out(shared: Arc<Shared>, pod: Arc<Pod>, action: Action) -> Fact {
             };
             Fact::VolumesUpdated(updated)
         }
+        Action::Measure => Fact::Measured { at: now, result: runtime.usage(&pod).await },
         Action::Start(instance) => {
             let Some(_turn) = turn(&shared.starts).await else { return Fact::NotBegun };
             let result = match objects::read(&shared.store, &pod).await {
@@ -306,6 +315,10 @@ pub(super) fn learn(
             lack(observed, Lack::Ports, format!("0/1 nodes are available: {error}."), now);
             Ok(())
         }
+        Fact::Measured { at, result: Ok(usage) } => {
+            observed.storage = Some(Measured { at, usage });
+            Ok(())
+        }
         Fact::VolumesUpdated(result) => {
             observed.needs.are_stale |= result.is_err();
             result.map_err(|error| error.to_string())
@@ -341,6 +354,7 @@ pub(super) fn learn(
             Ok(())
         }
         Fact::SandboxMade(Err(error))
+        | Fact::Measured { result: Err(error), .. }
         | Fact::Signalled { result: Err(error), .. }
         | Fact::Checked { result: Err(error), .. }
         | Fact::Removed(_, Err(error))

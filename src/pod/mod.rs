@@ -14,6 +14,7 @@ mod restart;
 mod standing;
 mod status;
 mod stop;
+mod storage;
 mod timer;
 
 #[cfg(test)]
@@ -78,6 +79,8 @@ pub struct Observed {
     pub images: BTreeMap<String, Image>,
     pub containers: BTreeMap<Instance, Container>,
     pub needs: Needs,
+    /// What the pod had written when it was last looked at.
+    pub storage: Option<Measured>,
     /// What was asked of containers that run.
     pub checks: BTreeMap<(Instance, Check), Checked>,
     /// Actions that were begun and have not ended.
@@ -91,6 +94,22 @@ pub struct Needs {
     pub changed_at: Option<Timestamp>,
     /// Whether volumes may say what is not so any more.
     pub are_stale: bool,
+}
+
+/// How much a pod had written to the host's disk, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Measured {
+    pub at: Timestamp,
+    pub usage: Usage,
+}
+
+/// Bytes on the host's disk.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// In each directory that is the pod's own, by the volume's name.
+    pub volumes: BTreeMap<String, u64>,
+    /// What each container has changed of its image, with its logs.
+    pub containers: BTreeMap<String, u64>,
 }
 
 /// What the containers of a pod share: namespaces, addresses, directories, the pod's cgroup.
@@ -240,6 +259,8 @@ pub enum Action {
     CreateSandbox,
     /// Make the volumes say again what they are made from.
     UpdateVolumes,
+    /// Look how much the pod has written.
+    Measure,
     /// Create and start this instance.
     Start(Instance),
     Signal {
@@ -267,6 +288,7 @@ pub enum Operation {
     Pull(String),
     CreateSandbox,
     UpdateVolumes,
+    Measure,
     Start(Instance),
     Signal(Instance, Signal),
     Check(Instance, Check),

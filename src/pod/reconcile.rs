@@ -14,6 +14,7 @@ use super::images::{self, Fetch, fetch};
 use super::order;
 use super::standing::{Member, Role, Standing, members, restart_count, tells_end_of};
 use super::status::{self, Shown, Statuses};
+use super::storage::EVICTED;
 use super::timer::{Alarm, backoff, later, whole};
 use super::{
     Action, Image, Lack, Ledger, Observed, Operation, Plan, Record, RefusedReason, Rules, Sandbox,
@@ -43,6 +44,7 @@ pub fn reconcile(pod: &Pod, observed: &Observed, rules: &Rules, now: Timestamp) 
         actions: Vec::new(),
         alarm: Alarm::new(now),
         ledger: Ledger::of(pod),
+        is_evicted: false,
         grace_ends: None,
     };
     if is_terminal(pod) { look.clear(&stored) } else { look.work(stored) }
@@ -56,6 +58,8 @@ pub(super) struct Look<'a> {
     pub(super) actions: Vec<Action>,
     pub(super) alarm: Alarm,
     pub(super) ledger: Ledger,
+    /// Whether the pod has taken more than it may.
+    pub(super) is_evicted: bool,
     /// When the time is up that all containers together have to stop, if they are to.
     pub(super) grace_ends: Option<Timestamp>,
 }
@@ -82,7 +86,9 @@ impl Look<'_> {
             return self.refuse(stored, &refusal);
         }
         self.check_deadline(&mut stored);
-        let late = stored.reason.as_deref() == Some(DEADLINE_REASON);
+        self.check_storage(&mut stored);
+        self.is_evicted = stored.reason.as_deref() == Some(EVICTED);
+        let late = stored.reason.as_deref() == Some(DEADLINE_REASON) || self.is_evicted;
         let stopping = late || self.pod.is_deleting();
         let members = members(self.pod, &stored, self.observed, self.now);
         self.grace_ends = self.end_of_grace(&members, stored.start_time.as_ref());

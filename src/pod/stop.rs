@@ -14,7 +14,7 @@ use super::order;
 use super::reconcile::Look;
 use super::standing::{Member, Role};
 use super::timer::later;
-use super::{Action, Operation, Signal};
+use super::{Action, Operation, Signal, storage};
 use crate::api::event::Note;
 use crate::api::pod::{active_deadline, grace_period};
 
@@ -45,17 +45,23 @@ impl Look<'_> {
     /// A sidecar waits for its turn, for as long as there is time.
     pub(super) fn stop_in_turn(&mut self, members: &[Member<'_>], place: usize) {
         let member = &members[place];
-        if !self.has_prepared_to_stop(member, grace_period(self.pod)) {
+        if !self.has_prepared_to_stop(member, self.grace()) {
             return;
         }
         let waits = !order::is_its_turn_to_stop(members, place, self.observed);
         let time_is_up = self.grace_ends.is_some_and(|at| at <= self.now);
-        if waits && !time_is_up && !grace_period(self.pod).is_zero() {
+        if waits && !time_is_up && !self.grace().is_zero() {
             self.grace_ends.into_iter().for_each(|at| self.alarm.set(at));
             return;
         }
         let message = format!("Stopping container {}", member.name());
-        self.stop(member, grace_period(self.pod), message);
+        self.stop(member, self.grace(), message);
+    }
+
+    /// How long the containers get to end.
+    fn grace(&self) -> Duration {
+        let own = grace_period(self.pod);
+        if self.is_evicted { own.min(storage::GRACE) } else { own }
     }
 
     /// Hooks and probes of a container that is to go on.

@@ -33,7 +33,7 @@ use super::{
 };
 use crate::api::object::Object;
 use crate::api::references::Referred;
-use crate::pod::{Container, Exit, Handler, Instance, PullPolicy, Signal, State};
+use crate::pod::{Container, Exit, Handler, Instance, PullPolicy, Signal, State, Usage};
 
 /// What an operator may set.
 #[derive(Debug, Clone)]
@@ -182,6 +182,10 @@ impl Runtime for Containerd {
 
     async fn update_volumes(&self, pod: &Pod, referred: &Referred) -> Result<(), Error> {
         self.shared.with_volumes(pod, referred, volumes::update).await
+    }
+
+    async fn usage(&self, pod: &Pod) -> Result<Usage, Error> {
+        self.shared.usage(pod).await
     }
 
     async fn start(

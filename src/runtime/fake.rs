@@ -17,6 +17,7 @@ use crate::api::object::Object;
 use crate::api::references::Referred;
 use crate::pod::{
     Cause, Container, Exit, Handler, ImageError, ImageReason, Instance, PullPolicy, Signal, State,
+    Usage,
 };
 
 /// The host. It outlives the engines that work with it.
@@ -184,6 +185,10 @@ impl Runtime for Fake {
 
     async fn update_volumes(&self, _: &Pod, _: &Referred) -> Result<(), Error> {
         Ok(())
+    }
+
+    async fn usage(&self, _: &Pod) -> Result<Usage, Error> {
+        Ok(Usage::default())
     }
 
     async fn start(

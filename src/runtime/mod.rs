@@ -28,6 +28,7 @@ mod sandbox;
 mod seccomp_files;
 pub mod spec;
 mod start;
+mod storage;
 mod task;
 mod volumes;
 
@@ -43,7 +44,7 @@ pub use self::host::has_apparmor;
 pub use self::network::{Network, Plugins, State, host_addresses};
 use crate::api::references::Referred;
 use crate::pod::{
-    Container, Exit, Handler, ImageError, Instance, PullPolicy, RefusedReason, Signal,
+    Container, Exit, Handler, ImageError, Instance, PullPolicy, RefusedReason, Signal, Usage,
 };
 
 /// What a pod's containers can be asked for. Every verb is idempotent: done twice is done once, and
@@ -62,6 +63,9 @@ pub trait Runtime: Send + Sync + 'static {
 
     /// Makes the volumes of a pod that runs say what they are made from now.
     async fn update_volumes(&self, pod: &Pod, referred: &Referred) -> Result<(), Error>;
+
+    /// How much the pod has written to this host's disk.
+    async fn usage(&self, pod: &Pod) -> Result<Usage, Error>;
 
     /// Creates and starts one instance; one that runs, or ran, is answered as it is.
     async fn start(

@@ -77,9 +77,6 @@ impl Found {
                 quoted(&limit.0),
                 "SizeLimit field must be a valid resource quantity",
             );
-        } else if source.medium.as_deref() != Some("Memory") {
-            // What is written to a disk is not counted yet.
-            self.add(&path, Problem::Forbidden("not supported yet without medium: Memory"));
         }
     }
 
@@ -149,8 +146,9 @@ mod tests {
                 "hostPath: Forbidden: may not specify more than 1 volume type",
             ),
             (
-                "{name: v, emptyDir: {sizeLimit: 1Gi}}",
-                "emptyDir.sizeLimit: Forbidden: not supported yet without medium: Memory",
+                "{name: v, emptyDir: {sizeLimit: -1}}",
+                "emptyDir.sizeLimit: Invalid value: \"-1\": SizeLimit field must be a valid resource \
+                 quantity",
             ),
         ] {
             let expected = format!("spec.template.spec.volumes[0].{expected}");
@@ -160,8 +158,12 @@ mod tests {
             refused_pod("volumes: [{name: v, emptyDir: {}}, {name: v}]"),
             ["spec.template.spec.volumes[1].name: Duplicate value: \"v\""]
         );
-        let memory = "volumes: [{name: v, emptyDir: {medium: Memory, sizeLimit: 1Gi}}]";
-        assert_eq!(refused_pod(memory), [""; 0]);
+        for source in ["{medium: Memory, sizeLimit: 1Gi}", "{sizeLimit: 1Gi}"] {
+            assert_eq!(
+                refused_pod(&format!("volumes: [{{name: v, emptyDir: {source}}}]")),
+                [""; 0]
+            );
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::watch;
 
 use crate::api::references::Referred;
-use crate::pod::{Container, Exit, Handler, Instance, PullPolicy, Signal};
+use crate::pod::{Container, Exit, Handler, Instance, PullPolicy, Signal, Usage};
 use crate::runtime::fake::Fake;
 use crate::runtime::{Error, Executed, Found, PullError, Pulled, Pulls, Runtime, StartError};
 
@@ -54,6 +54,10 @@ impl Runtime for Stubborn {
 
     async fn update_volumes(&self, pod: &Pod, referred: &Referred) -> Result<(), Error> {
         self.host.update_volumes(pod, referred).await
+    }
+
+    async fn usage(&self, pod: &Pod) -> Result<Usage, Error> {
+        self.host.usage(pod).await
     }
 
     async fn start(
