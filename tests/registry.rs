@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use kiln::pod::{ImageReason, PullPolicy};
-use kiln::runtime::image::Images;
+use kiln::runtime::image::{Images, Logins};
 use kiln::runtime::{PullError, Pulls};
 use serde_json::json;
 
@@ -344,6 +344,27 @@ async fn a_token_is_asked_for_with_the_credential_and_goes_to_no_other_host() {
     assert_eq!(tokens, 1);
     assert!(!elsewhere.seen().is_empty());
     assert!(elsewhere.seen().iter().all(|ask| ask.header("authorization").is_none()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_brings_credentials_of_its_own_which_are_nobody_elses() {
+    let host = Host::new();
+    let artifact = two_layers();
+    let upstream = Upstream::new(move |ask, _| match ask.header("authorization") {
+        Some("Basic bWU6c2VjcmV0") => serve_artifact(&artifact, ask),
+        _ => Reply::error(401, "UNAUTHORIZED", "authentication required")
+            .with("www-authenticate", "Basic realm=\"r\""),
+    });
+    let (images, reference) = (host.images(), upstream.reference());
+    let login =
+        |auth: &str| format!(r#"{{"auths": {{"{}": {{"auth": "{auth}"}}}}}}"#, upstream.address);
+    let (wrong, right) = (login("d3Jvbmc6cHc="), login("bWU6c2VjcmV0"));
+    let pull = async |logins: Vec<String>| {
+        images.pull_with(&reference, PullPolicy::Always, &Logins::new(logins)).await
+    };
+    assert!(pull(vec![wrong.clone()]).await.is_err());
+    pull(vec![wrong, right]).await.unwrap();
+    assert!(pull(Vec::new()).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]

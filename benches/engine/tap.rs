@@ -35,8 +35,13 @@ impl Runtime for Tap {
         self.inner.observe().await
     }
 
-    async fn pull(&self, image: &str, policy: PullPolicy) -> Result<Pulled, PullError> {
-        self.inner.pull(image, policy).await
+    async fn pull(
+        &self,
+        image: &str,
+        policy: PullPolicy,
+        referred: &Referred,
+    ) -> Result<Pulled, PullError> {
+        self.inner.pull(image, policy, referred).await
     }
 
     async fn create_sandbox(&self, pod: &Pod, referred: &Referred) -> Result<Vec<String>, Error> {

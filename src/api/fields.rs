@@ -258,7 +258,7 @@ static POD_SPEC: Schema = Schema {
         only("serviceAccountName", Text, &["default"]),
         only("serviceAccount", Text, &["default"]),
         only("automountServiceAccountToken", Bool, &["false"]),
-        not_yet("imagePullSecrets"),
+        take("imagePullSecrets", List(&Object(&LOCAL_REF))),
         not_yet_unless_empty("overhead"),
         take("resources", Object(&REQUIREMENTS)),
         not_yet("resourceClaims"),
@@ -266,6 +266,8 @@ static POD_SPEC: Schema = Schema {
         take("os", Object(&OS)),
     ],
 };
+
+static LOCAL_REF: Schema = Schema { fields: &[take("name", Text)] };
 
 static DNS_CONFIG: Schema = Schema {
     fields: &[
@@ -615,7 +617,6 @@ mod tests {
         for (field, value) in [
             ("nodeSelector", json!({"a": "b"})),
             ("tolerations", json!([{}])),
-            ("imagePullSecrets", json!([{"name": "a"}])),
             ("runtimeClassName", json!("gvisor")),
         ] {
             let expected = format!("spec.template.spec.{field}: not supported yet");

@@ -16,6 +16,37 @@ use super::pod::all_containers;
 pub struct Referred {
     pub config_maps: BTreeMap<String, ConfigMap>,
     pub secrets: BTreeMap<String, Secret>,
+    /// Who the pod is to registries: the texts of files as Docker's `config.json`, in their order.
+    pub logins: Vec<String>,
+}
+
+/// What a Secret says of who somebody is to registries, as Docker's `config.json`.
+/// <https://kubernetes.io/docs/concepts/configuration/secret/#docker-config-secrets>
+pub fn login(secret: &Secret) -> Option<String> {
+    let text = |key: &str| {
+        let bytes = secret.data.as_ref()?.get(key)?;
+        String::from_utf8(bytes.0.clone()).ok()
+    };
+    match secret.type_.as_deref() {
+        Some("kubernetes.io/dockerconfigjson") => text(".dockerconfigjson"),
+        // The older form has what the other has in `auths`.
+        Some("kubernetes.io/dockercfg") => {
+            text(".dockercfg").map(|auths| format!("{{\"auths\": {auths}}}"))
+        }
+        Some(_) | None => None,
+    }
+}
+
+/// The Secrets with which the images of a pod are pulled, as the pod names them.
+pub fn pull_secrets(pod: &Pod) -> Vec<&str> {
+    let named = pod.spec.iter().flat_map(|spec| spec.image_pull_secrets.iter().flatten());
+    named.map(|secret| secret.name.as_str()).collect()
+}
+
+/// The account that speaks for a pod.
+pub fn account(pod: &Pod) -> &str {
+    let name = pod.spec.as_ref().and_then(|spec| spec.service_account_name.as_deref());
+    name.filter(|name| !name.is_empty()).unwrap_or("default")
 }
 
 /// The objects that a pod names, optional ones too.
@@ -79,6 +110,21 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_login_is_read_from_both_kinds_of_secrets() {
+        let secret = |kind: &str, key: &str, text: &str| {
+            let mut secret = Secret { type_: Some(kind.to_owned()), ..Secret::default() };
+            let bytes = k8s_openapi::ByteString(text.as_bytes().to_owned());
+            secret.data = Some([(key.to_owned(), bytes)].into());
+            login(&secret)
+        };
+        let new = secret("kubernetes.io/dockerconfigjson", ".dockerconfigjson", "{\"auths\": {}}");
+        assert_eq!(new.as_deref(), Some("{\"auths\": {}}"));
+        let old = secret("kubernetes.io/dockercfg", ".dockercfg", "{\"r\": {}}");
+        assert_eq!(old.as_deref(), Some("{\"auths\": {\"r\": {}}}"));
+        assert_eq!(secret("Opaque", ".dockercfg", "{}"), None);
+    }
 
     #[test]
     fn all_that_a_pod_names_is_found_wherever_it_stands() {

@@ -6,15 +6,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, ServiceAccount};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{RETRY, Shared};
-use crate::api::object::{Key, Kind};
-use crate::api::references::{Referred, references};
+use crate::api::object::{Key, Kind, Object};
+use crate::api::references::{Referred, account, login, pull_secrets, references};
 use crate::store::{self, Change, Store};
 
 /// How many changes a worker may be behind before all that it needs counts as changed.
@@ -64,7 +64,31 @@ impl Interest {
     }
 }
 
-/// What the pod needs, as it is now.
+/// What the pod needs, as it is now; and which of the Secrets with which its images are pulled are not
+/// there.
+pub(super) async fn read_all(
+    store: &Store,
+    pod: &Pod,
+) -> Result<(Referred, Vec<String>), store::Error> {
+    let mut found = read(store, pod).await?;
+    let mut names: Vec<String> = pull_secrets(pod).into_iter().map(str::to_owned).collect();
+    if names.is_empty() {
+        // The account's are for pods that name none.
+        let account = store.get::<ServiceAccount>(pod.namespace(), account(pod)).await?;
+        let secrets = account.and_then(|account| account.image_pull_secrets).unwrap_or_default();
+        names = secrets.into_iter().map(|secret| secret.name).collect();
+    }
+    let mut missing = Vec::new();
+    for name in names {
+        match store.get::<Secret>(pod.namespace(), &name).await? {
+            Some(secret) => found.logins.extend(login(&secret)),
+            None => missing.push(name),
+        }
+    }
+    Ok((found, missing))
+}
+
+/// The same without what images are pulled with.
 pub(super) async fn read(store: &Store, pod: &Pod) -> Result<Referred, store::Error> {
     let mut found = Referred::default();
     for key in references(pod) {
@@ -182,5 +206,35 @@ mod tests {
         txn.commit().await.unwrap();
         let found = read(&store, &pod()).await.unwrap();
         assert_eq!(found.config_maps.keys().collect::<Vec<_>>(), ["m"]);
+    }
+
+    #[tokio::test]
+    async fn the_accounts_pull_secrets_are_for_pods_that_name_none() {
+        let store = Store::in_memory().unwrap();
+        let read = async |pod: &Pod| {
+            let (found, missing) = read_all(&store, pod).await.unwrap();
+            (found.logins, missing)
+        };
+        let mut pod = pod();
+        assert_eq!(read(&pod).await, (vec![], vec![]));
+        let object = |value: serde_json::Value| value;
+        let secret: Secret = serde_json::from_value(object(serde_json::json!({
+            "metadata": {"name": "own", "namespace": "default"},
+            "type": "kubernetes.io/dockercfg", "data": {".dockercfg": "e30="},
+        })))
+        .unwrap();
+        let account: ServiceAccount = serde_json::from_value(object(serde_json::json!({
+            "metadata": {"name": "default", "namespace": "default"},
+            "imagePullSecrets": [{"name": "own"}, {"name": "none"}],
+        })))
+        .unwrap();
+        let mut txn = store.txn();
+        txn.create(&secret).create(&account);
+        txn.commit().await.unwrap();
+        let own = vec!["{\"auths\": {}}".to_owned()];
+        assert_eq!(read(&pod).await, (own, vec!["none".to_owned()]));
+        let named = [serde_json::from_value(serde_json::json!({"name": "other"})).unwrap()];
+        pod.spec.get_or_insert_default().image_pull_secrets = Some(named.into());
+        assert_eq!(read(&pod).await, (vec![], vec!["other".to_owned()]));
     }
 }

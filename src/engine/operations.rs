@@ -44,6 +44,8 @@ pub(super) enum Task {
 pub(super) enum Fact {
     Pulled {
         image: String,
+        /// The Secrets to pull with that are not there.
+        missing: Vec<String>,
         result: Result<Pulled, PullError>,
     },
     SandboxMade(Result<Vec<String>, runtime::Error>),
@@ -136,6 +138,19 @@ fn trouble(pod: &Pod, operation: &Operation, why: String) -> Note {
     }
 }
 
+/// What is to be told of how something ended, besides what becomes of it.
+pub(super) fn aside(fact: &Fact) -> Option<Note> {
+    let Fact::Pulled { missing, .. } = fact else { return None };
+    let names = missing.join(", ");
+    (!missing.is_empty()).then(|| {
+        let text = format!(
+            "Unable to retrieve some image pull secrets ({names}); attempting to pull the image may not \
+             succeed."
+        );
+        Note::warning("FailedToRetrieveImagePullSecret", text)
+    })
+}
+
 /// The operation that an action begins; `None` for what is only written.
 pub(super) fn operation(action: &Action) -> Option<Operation> {
     match action {
@@ -200,10 +215,16 @@ fn is_done(fact: &Fact) -> Option<bool> {
 async fn carry_out(shared: Arc<Shared>, pod: Arc<Pod>, action: Action) -> Fact {
     let (runtime, now) = (&shared.runtime, shared.clock.now());
     match action {
-        Action::Pull { image, policy } => {
-            let result = runtime.pull(&image, policy).await;
-            Fact::Pulled { image, result }
-        }
+        Action::Pull { image, policy } => match objects::read_all(&shared.store, &pod).await {
+            Ok((referred, missing)) => {
+                let result = runtime.pull(&image, policy, &referred).await;
+                Fact::Pulled { image, missing, result }
+            }
+            Err(error) => {
+                let result = Err(PullError::Retry { message: unread(&error).to_string() });
+                Fact::Pulled { image, missing: Vec::new(), result }
+            }
+        },
         Action::CreateSandbox => {
             let Some(_turn) = turn(&shared.starts).await else { return Fact::NotBegun };
             let made = match objects::read(&shared.store, &pod).await {
@@ -222,8 +243,8 @@ async fn carry_out(shared: Arc<Shared>, pod: Arc<Pod>, action: Action) -> Fact {
         Action::Measure => Fact::Measured { at: now, result: runtime.usage(&pod).await },
         Action::Start(instance) => {
             let Some(_turn) = turn(&shared.starts).await else { return Fact::NotBegun };
-            let result = match objects::read(&shared.store, &pod).await {
-                Ok(referred) => runtime.start(&pod, &instance, &referred).await,
+            let result = match objects::read_all(&shared.store, &pod).await {
+                Ok((referred, _)) => runtime.start(&pod, &instance, &referred).await,
                 Err(error) => Err(StartError::Retry { message: unread(&error).to_string() }),
             };
             Fact::Started(instance, result)
@@ -298,7 +319,7 @@ pub(super) fn learn(
 ) -> Result<(), String> {
     match fact {
         Fact::NotBegun => Ok(()),
-        Fact::Pulled { image, result } => learn_image(observed, image, result, now),
+        Fact::Pulled { image, result, .. } => learn_image(observed, image, result, now),
         Fact::SandboxMade(Ok(ips)) => {
             observed.sandbox = Sandbox::Ready { ips };
             Ok(())

@@ -313,7 +313,10 @@ impl Worker {
         let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         let Some((task, _)) = self.running.remove(&id) else { return };
         let learned = match ended {
-            Ok((_, fact)) => operations::learn(&mut self.observed, &self.pod, fact, now),
+            Ok((_, fact)) => {
+                self.notes.extend(operations::aside(&fact));
+                operations::learn(&mut self.observed, &self.pod, fact, now)
+            }
             Err(broken) if broken.is_cancelled() => Ok(()),
             Err(broken) => Err(broken.to_string()),
         };

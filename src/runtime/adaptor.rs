@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::accounts::AccountsOf;
 use super::cgroups::Cgroups;
 use super::containerd::Client;
-use super::image::{self, Images};
+use super::image::{self, Images, Logins};
 use super::inventory;
 use super::layout::{Layout, container_id};
 use super::network::{Network, Networks};
@@ -170,8 +170,14 @@ impl Runtime for Containerd {
         self.shared.observe().await
     }
 
-    async fn pull(&self, image: &str, policy: PullPolicy) -> Result<Pulled, PullError> {
-        self.shared.images.pull(image, policy).await
+    async fn pull(
+        &self,
+        image: &str,
+        policy: PullPolicy,
+        referred: &Referred,
+    ) -> Result<Pulled, PullError> {
+        let logins = Logins::new(referred.logins.clone());
+        self.shared.images.pull_with(image, policy, &logins).await
     }
 
     async fn create_sandbox(&self, pod: &Pod, referred: &Referred) -> Result<Vec<String>, Error> {

@@ -167,7 +167,7 @@ impl Runtime for Fake {
         Ok(self.host().pods.clone())
     }
 
-    async fn pull(&self, image: &str, _: PullPolicy) -> Result<Pulled, PullError> {
+    async fn pull(&self, image: &str, _: PullPolicy, _: &Referred) -> Result<Pulled, PullError> {
         if self.host().missing_images.contains(image) {
             let message = format!("{image}: not found");
             let reason = ImageReason::ErrImagePull;

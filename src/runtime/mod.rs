@@ -56,7 +56,12 @@ pub trait Runtime: Send + Sync + 'static {
     async fn observe(&self) -> Result<BTreeMap<String, Found>, Error>;
 
     /// Makes sure that an image is there and unpacked. Pulls of the same image share one transfer.
-    async fn pull(&self, image: &str, policy: PullPolicy) -> Result<Pulled, PullError>;
+    async fn pull(
+        &self,
+        image: &str,
+        policy: PullPolicy,
+        referred: &Referred,
+    ) -> Result<Pulled, PullError>;
 
     /// Makes what the pod's containers share. Answers the pod's addresses, if it has any.
     async fn create_sandbox(&self, pod: &Pod, referred: &Referred) -> Result<Vec<String>, Error>;

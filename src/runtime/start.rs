@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Container as Wanted, Pod};
 use oci_spec::runtime::LinuxSeccomp;
 
 use super::adaptor::{Shared, blocking};
-use super::image::LocalImage;
+use super::image::{LocalImage, Logins};
 use super::inventory::Known;
 use super::task::{Blueprint, Failure, Found as Standing, TERMINATION_LOG, Task};
 use super::{StartError, namespaces, network, seccomp_files, spec, volumes};
@@ -29,11 +29,11 @@ impl Shared {
         let task = self.task(pod.uid(), instance);
         // Before anything can be refused: what an earlier try has left may run.
         if let Some(state) = self.take_over(pod, instance, &task).await? {
-            let image_id = self.image(pod, instance).await.map(|image| image.id);
+            let image_id = self.image(pod, instance, referred).await.map(|image| image.id);
             let image_id = image_id.unwrap_or_default();
             return Ok(Container { id: task.id, image_id, state, signalled: None });
         }
-        let image = self.image(pod, instance).await?;
+        let image = self.image(pod, instance, referred).await?;
         let ips = self.networks.addresses(pod.uid()).unwrap_or_default();
         let pod = &network::with_addresses(pod, &ips);
         let ran = match self.blueprint((pod, referred), instance, &task, &image).await {
@@ -100,7 +100,12 @@ impl Shared {
     }
 
     /// The image, which may have been deleted since it was pulled for this pod.
-    async fn image(&self, pod: &Pod, instance: &Instance) -> Result<LocalImage, StartError> {
+    async fn image(
+        &self,
+        pod: &Pod,
+        instance: &Instance,
+        referred: &Referred,
+    ) -> Result<LocalImage, StartError> {
         let container = wanted(pod, instance);
         let name = container.and_then(|container| container.image.as_deref()).unwrap_or_default();
         let policy = container.and_then(|container| container.image_pull_policy.as_deref());
@@ -112,7 +117,8 @@ impl Shared {
             return Ok(local);
         }
         if policy != Some("Never") {
-            let pulled = self.images.pull(name, PullPolicy::IfNotPresent).await;
+            let logins = Logins::new(referred.logins.clone());
+            let pulled = self.images.pull_with(name, PullPolicy::IfNotPresent, &logins).await;
             pulled.map_err(|error| StartError::Retry { message: error.to_string() })?;
         }
         local().await?.ok_or_else(|| StartError::Refused {

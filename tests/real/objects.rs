@@ -175,3 +175,18 @@ volumeMounts: [{name: v, mountPath: /v}, {name: v, mountPath: /part, subPath: co
     until("it sees the change, but not in the part", || serving.logs().contains("bluered\n"));
     serving.end();
 }
+
+#[test]
+fn a_pod_that_writes_more_than_it_may_is_evicted() {
+    let host = Host::new();
+    let write = "head -c 4194304 /dev/zero > /work/big; sleep 60";
+    let spec = "terminationGracePeriodSeconds: 1\nvolumes: [{name: w, emptyDir: {sizeLimit: 1Mi}}]";
+    let outcome = host.run(&job(spec, write, "volumeMounts: [{name: w, mountPath: /work}]"), &[]);
+    outcome.exits(1).says("Usage of EmptyDir volume \"w\" exceeds the limit \"1Mi\".");
+    let write = "head -c 4194304 /dev/zero > /big; sleep 60";
+    let more = "resources: {limits: {ephemeral-storage: 2Mi}}";
+    let outcome = host.run(&job("terminationGracePeriodSeconds: 1", write, more), &[]);
+    outcome
+        .exits(1)
+        .says("ephemeral local storage usage exceeds the total limit of containers 2Mi.");
+}

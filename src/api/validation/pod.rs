@@ -59,6 +59,10 @@ impl Found {
                 self.add(&path.field("name"), Problem::Duplicate { value: container.name.clone() });
             }
         }
+        let secrets = path.field("imagePullSecrets");
+        for (index, secret) in pod.image_pull_secrets.iter().flatten().enumerate() {
+            self.object_name(&secrets.index(index).field("name"), &secret.name);
+        }
         let policies = &["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"];
         self.one_of(&path.field("dnsPolicy"), pod.dns_policy.as_deref(), policies);
         self.network(path, pod);

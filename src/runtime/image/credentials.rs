@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use docker_credential::{CredentialRetrievalError, DockerCredential};
+use sha2::{Digest, Sha256};
 
 /// A credential helper may ask a key ring or a cloud, and no person: it has no terminal.
 const HELPER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -27,6 +28,22 @@ pub(super) enum Credential {
 impl std::fmt::Debug for Credential {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Credential")
+    }
+}
+
+impl Credential {
+    /// Tells it from others, and nothing of it.
+    pub(super) fn fingerprint(&self) -> String {
+        let mut digest = Sha256::new();
+        match self {
+            Self::Password { username, password } => {
+                digest.update(username);
+                digest.update([0]);
+                digest.update(password);
+            }
+            Self::IdentityToken(token) => digest.update(token),
+        }
+        hex::encode(digest.finalize())
     }
 }
 

@@ -16,6 +16,7 @@ mod credentials;
 mod digest;
 mod hosts;
 mod lease;
+mod logins;
 mod manifest;
 mod patience;
 mod platform;
@@ -45,6 +46,7 @@ use super::containerd::{Client, call, is_away, is_not_found, plain};
 use super::{Error, PullError, Pulled, Pulls};
 use crate::pod::{ImageError, ImageReason, PullPolicy};
 use credentials::Credentials;
+pub use logins::Logins;
 use manifest::Known;
 use platform::Platform;
 use registry::Registries;
@@ -110,8 +112,8 @@ struct Inner {
     platform: Platform,
     now: Now,
     registries: Arc<Registries>,
-    /// What is being transferred, by the image's name.
-    transfers: Mutex<HashMap<String, WeakShared<Transfer>>>,
+    /// What is being transferred, by the image's name and who asks.
+    transfers: Mutex<HashMap<(String, Logins), WeakShared<Transfer>>>,
     turns: Semaphore,
     pulls: watch::Sender<Pulls>,
     /// Keeps the parts of one image, and two images with a part in common, out of each other's way.
@@ -155,6 +157,20 @@ impl Images {
     /// [`PullError::Image`] for what is wrong with the name, the registry or the image;
     /// [`PullError::Retry`] while containerd is away.
     pub async fn pull(&self, image: &str, policy: PullPolicy) -> Result<Pulled, PullError> {
+        self.pull_with(image, policy, &Logins::default()).await
+    }
+
+    /// The same for one who brings credentials along; where none of them is for the image, the host's own
+    /// are.
+    ///
+    /// # Errors
+    /// As for [`Images::pull`].
+    pub async fn pull_with(
+        &self,
+        image: &str,
+        policy: PullPolicy,
+        logins: &Logins,
+    ) -> Result<Pulled, PullError> {
         let reference = parse(image)?;
         let here = match policy {
             PullPolicy::Always => None,
@@ -169,11 +185,11 @@ impl Images {
             let reason = ImageReason::ErrImageNeverPull;
             return Err(PullError::Image(ImageError { reason, message }));
         }
-        self.transfer(reference).await
+        self.transfer(reference, logins.clone()).await
     }
 
-    async fn transfer(&self, reference: Reference) -> Result<Pulled, PullError> {
-        let name = reference.whole();
+    async fn transfer(&self, reference: Reference, logins: Logins) -> Result<Pulled, PullError> {
+        let name = (reference.whole(), logins.clone());
         let transfer = {
             let mut transfers = lock(&self.0.transfers);
             // What has ended, or was given up by all, is of no use any more.
@@ -181,7 +197,8 @@ impl Images {
             let running = transfers.get(&name).and_then(WeakShared::upgrade);
             running.unwrap_or_else(|| {
                 let inner = Arc::clone(&self.0);
-                let transfer = async move { inner.fetch(&reference).await }.boxed().shared();
+                let transfer = async move { inner.fetch_with(&reference, &logins).await };
+                let transfer = transfer.boxed().shared();
                 transfers.extend(transfer.downgrade().map(|weak| (name, weak)));
                 transfer
             })

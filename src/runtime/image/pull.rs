@@ -18,7 +18,9 @@ use tonic::Status;
 use super::super::containerd::{already_exists, leased};
 use super::super::{LayerPhase, PullError, Pulled, Transfer};
 use super::content::{self, Ingest, Labels, Opened, Store};
+use super::credentials::Credential;
 use super::lease::Lease;
+use super::logins::Logins;
 use super::manifest::{self, Document, Known};
 use super::patience::Patience;
 use super::progress::Progress;
@@ -49,12 +51,32 @@ enum Stop {
 }
 
 impl Inner {
+    /// Fetches the image as the first of those who may.
+    pub(super) async fn fetch_with(
+        &self,
+        image: &Reference,
+        logins: &Logins,
+    ) -> Result<Pulled, PullError> {
+        let mut all = logins.of(image.registry(), image.repository()).into_iter().peekable();
+        loop {
+            let login = all.next();
+            let fetched = self.fetch(image, login).await;
+            if all.peek().is_none() || !matches!(fetched, Err(PullError::Image(_))) {
+                return fetched;
+            }
+        }
+    }
+
     /// Asks the registry what the image is now, and fetches and unpacks what of it is missing.
-    pub(super) async fn fetch(&self, image: &Reference) -> Result<Pulled, PullError> {
+    async fn fetch(
+        &self,
+        image: &Reference,
+        login: Option<Credential>,
+    ) -> Result<Pulled, PullError> {
         let asked = self.now.read();
         let name = image.whole();
         let repository =
-            self.registries.repository(image).map_err(|refusal| told(&name, &refusal))?;
+            self.registries.repository(image, login).map_err(|refusal| told(&name, &refusal))?;
         let wanted = image.digest().or_else(|| image.tag()).unwrap_or("latest");
         let mut patience = Patience::new(self.settings.backoff_first);
         let resolved = loop {

@@ -63,6 +63,8 @@ pub(super) struct Repository {
     registries: Arc<Registries>,
     registry: String,
     name: String,
+    /// Of whoever asks, for the registry itself and for no mirror.
+    login: Option<Credential>,
     hosts: Vec<(Host, reqwest::Client)>,
 }
 
@@ -89,7 +91,11 @@ impl Registries {
 
     /// # Errors
     /// What is wrong with the settings of its hosts.
-    pub(super) fn repository(self: &Arc<Self>, image: &Reference) -> Result<Repository, Refusal> {
+    pub(super) fn repository(
+        self: &Arc<Self>,
+        image: &Reference,
+        login: Option<Credential>,
+    ) -> Result<Repository, Refusal> {
         let registry = image.registry();
         let wrong = |why: String| Refusal::new(registry, Kind::Other, why);
         let hosts = hosts::of(registry, &self.hosts_dir).map_err(wrong)?;
@@ -101,6 +107,7 @@ impl Registries {
             registries: Arc::clone(self),
             registry: registry.to_owned(),
             name: image.repository().to_owned(),
+            login,
             hosts: with_clients.collect::<Result<_, Refusal>>()?,
         })
     }
@@ -324,7 +331,7 @@ impl Repository {
         if host.is_mirror {
             url.query_pairs_mut().append_pair("ns", &self.registry);
         }
-        let key = (base.to_owned(), self.name.clone());
+        let key = (base.to_owned(), self.of_whom());
         let mut note = None;
         let mut authorized = false;
         loop {
@@ -344,6 +351,14 @@ impl Repository {
                 }
             }
             return self.check(host, response).await.map_err(|refusal| Refusal { note, ..refusal });
+        }
+    }
+
+    /// Whose tokens are meant: nobody else's are of use.
+    fn of_whom(&self) -> String {
+        match &self.login {
+            Some(login) => format!("{} {}", self.name, login.fingerprint()),
+            None => self.name.clone(),
         }
     }
 
@@ -394,9 +409,12 @@ impl Repository {
         (host, client): (&Host, &reqwest::Client),
         challenge: Challenge,
     ) -> Result<(Option<HeaderValue>, Option<String>), Refusal> {
-        let (credential, note) = match self.registries.credentials.of(&host.name()).await {
-            Ok(credential) => (credential, None),
-            Err(why) => (None, Some(why)),
+        let (credential, note) = match self.login.clone().filter(|_| !host.is_mirror) {
+            Some(login) => (Some(login), None),
+            None => match self.registries.credentials.of(&host.name()).await {
+                Ok(credential) => (credential, None),
+                Err(why) => (None, Some(why)),
+            },
         };
         let (realm, service, scope) = match challenge {
             Challenge::Basic => {

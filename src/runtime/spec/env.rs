@@ -293,6 +293,7 @@ mod tests {
                 .unwrap(),
             )]
             .into(),
+            ..Referred::default()
         };
         case
     }

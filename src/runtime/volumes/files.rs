@@ -197,6 +197,7 @@ mod tests {
                 serde_json::from_value(json!({"data": {"p": "aGk="}})).unwrap(),
             )]
             .into(),
+            ..Referred::default()
         };
         let mut volume = source.clone();
         volume["name"] = "v".into();

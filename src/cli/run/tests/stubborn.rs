@@ -44,8 +44,13 @@ impl Runtime for Stubborn {
         self.host.observe().await
     }
 
-    async fn pull(&self, image: &str, policy: PullPolicy) -> Result<Pulled, PullError> {
-        self.host.pull(image, policy).await
+    async fn pull(
+        &self,
+        image: &str,
+        policy: PullPolicy,
+        referred: &Referred,
+    ) -> Result<Pulled, PullError> {
+        self.host.pull(image, policy, referred).await
     }
 
     async fn create_sandbox(&self, pod: &Pod, referred: &Referred) -> Result<Vec<String>, Error> {
