@@ -115,6 +115,24 @@ struct Shared {
     births: RwLock<()>,
 }
 
+impl Shared {
+    fn new(store: Store, runtime: Arc<dyn Runtime>, clock: Clock, settings: Settings) -> Self {
+        Self {
+            starts: Semaphore::new(settings.starts_at_once),
+            removals: Semaphore::new(settings.removals_at_once),
+            store,
+            runtime: RuntimeHandle(runtime),
+            clock,
+            settings,
+            cache: Cache::new(),
+            changes: objects::Changes::new(),
+            events: events::Memory::default(),
+            metrics: Arc::new(Metrics::new()),
+            births: RwLock::default(),
+        }
+    }
+}
+
 struct RuntimeHandle(Arc<dyn Runtime>);
 
 impl std::fmt::Debug for RuntimeHandle {
@@ -140,19 +158,7 @@ impl Engine {
         clock: Clock,
         settings: Settings,
     ) -> Self {
-        let shared = Arc::new(Shared {
-            starts: Semaphore::new(settings.starts_at_once),
-            removals: Semaphore::new(settings.removals_at_once),
-            store,
-            runtime: RuntimeHandle(runtime),
-            clock,
-            settings,
-            cache: Cache::new(),
-            changes: objects::Changes::new(),
-            events: events::Memory::default(),
-            metrics: Arc::new(Metrics::new()),
-            births: RwLock::default(),
-        });
+        let shared = Arc::new(Shared::new(store, runtime, clock, settings));
         let (mut control, mut pods, mut watches) =
             (Part::default(), Part::default(), Part::default());
         watches.run(|stop| follow::run(Arc::clone(&shared), stop));
