@@ -136,7 +136,7 @@ static TEMPLATE_META: Schema = Schema {
         discard("managedFields"),
         discard("selfLink"),
         discard("ownerReferences"),
-        not_yet("finalizers"),
+        take("finalizers", List(&Text)),
     ],
 };
 
@@ -189,7 +189,16 @@ static SCHEDULING: Schema = Schema {
         take("schedulingPolicy", Object(&SCHEDULING_POLICY)),
         take("disruptionMode", Object(&DISRUPTION_MODE)),
         take("schedulingConstraints", Object(&SCHEDULING_CONSTRAINTS)),
-        not_yet("resourceClaims"),
+        take("resourceClaims", List(&Object(&GROUP_CLAIM))),
+    ],
+};
+
+/// A device that the pods share: it is theirs only where they ask for it themselves.
+static GROUP_CLAIM: Schema = Schema {
+    fields: &[
+        take("name", Text),
+        take("resourceClaimName", Text),
+        take("resourceClaimTemplateName", Text),
     ],
 };
 
@@ -678,11 +687,37 @@ mod tests {
                     {"containerName": "a", "operator": "In", "values": [1]}},
             ]},
             "successPolicy": {"rules": [{"succeededIndexes": "0-2", "succeededCount": 1}]},
-            "scheduling": {"schedulingPolicy": {"gang": {"minCount": 2}}},
+            "scheduling": {
+                "schedulingPolicy": {"gang": {"minCount": 2}}, "disruptionMode": {"all": {}},
+                "schedulingConstraints": {"topology": [{"key": "rack"}]},
+                "resourceClaims": [{"name": "a", "resourceClaimName": "b"}],
+            },
         });
         assert_eq!(refused(json!({"spec": spec})), [""; 0]);
-        let claims = json!({"spec": {"scheduling": {"resourceClaims": [{"name": "a"}]}}});
-        assert_eq!(refused(claims), ["spec.scheduling.resourceClaims: not supported yet"]);
+        let kept = |schema: &Schema| {
+            let refuses = |rule: &Rule| matches!(rule, Rule::NotYet | Rule::NotYetUnlessEmpty);
+            schema.fields.iter().all(|field| !refuses(&field.rule))
+        };
+        for schema in [
+            &JOB_SPEC,
+            &FAILURE_POLICY,
+            &FAILURE_RULE,
+            &ON_EXIT_CODES,
+            &ON_POD_CONDITION,
+            &SUCCESS_POLICY,
+            &SUCCESS_RULE,
+            &SELECTOR,
+            &REQUIREMENT,
+            &SCHEDULING,
+            &SCHEDULING_POLICY,
+            &SCHEDULING_CONSTRAINTS,
+            &DISRUPTION_MODE,
+            &GROUP_CLAIM,
+            &TEMPLATE,
+            &TEMPLATE_META,
+        ] {
+            assert!(kept(schema), "{:?}", schema.fields.first().map(|field| field.name));
+        }
     }
 
     #[test]

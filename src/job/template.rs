@@ -38,6 +38,7 @@ pub(super) struct Birth {
 
 /// The Job's pod of this attempt. The same attempt always has the same name and uid, so that writing
 /// it twice meets the first.
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-template>
 pub(super) fn pod(job: &Job, birth: Birth, now: Timestamp) -> Pod {
     let digest = Sha256::digest(format!("{}/{}", job.uid(), birth.attempt));
     let template = job.spec.as_ref().map(|spec| spec.template.clone()).unwrap_or_default();
@@ -50,6 +51,9 @@ pub(super) fn pod(job: &Job, birth: Birth, now: Timestamp) -> Pod {
     spec.enable_service_links.get_or_insert(true);
     let init = spec.init_containers.iter_mut().flatten();
     spec.containers.iter_mut().chain(init).for_each(request_what_is_limited);
+    let mut finalizers = meta.finalizers.unwrap_or_default();
+    finalizers.retain(|finalizer| finalizer != TRACKING_FINALIZER);
+    finalizers.push(TRACKING_FINALIZER.to_owned());
     let mut pod = Pod {
         metadata: ObjectMeta {
             name: Some(names::generated(&base, suffix)),
@@ -60,7 +64,7 @@ pub(super) fn pod(job: &Job, birth: Birth, now: Timestamp) -> Pod {
             generation: Some(1),
             labels: meta.labels,
             annotations: meta.annotations,
-            finalizers: Some(vec![TRACKING_FINALIZER.to_owned()]),
+            finalizers: Some(finalizers),
             owner_references: Some(vec![owner(job)]),
             ..ObjectMeta::default()
         },

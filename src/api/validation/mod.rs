@@ -445,10 +445,62 @@ mod tests {
         })
     }
 
+    /// The same for a Job with indexes, limits and policies.
+    fn legal_indexed_jobs() -> impl Strategy<Value = Job> {
+        let action = || select(&["Count", "FailIndex", "FailJob", "Ignore"][..]);
+        let rules = option::of(vec((action(), any::<bool>(), 1..9_i32), 0..4));
+        let limits = (option::of(0..5_i32), option::of(0..=6_i32), option::of(0..9_i32));
+        let success = option::of(vec((0..6_i32, option::of(1..=1_i32)), 1..3));
+        let waits = (any::<bool>(), option::of(select(&["Failed"][..])));
+        let all = (limits, rules, success, waits);
+        all.prop_map(|((per_index, most, limit), rules, success, (suspend, replacement))| {
+            let rules = rules.map(|rules| {
+                let allowed = |action: &str| per_index.is_some() || action != "FailIndex";
+                let rules = rules.into_iter().filter(|(action, ..)| allowed(action));
+                let rule = |(action, by_code, code): (&str, bool, i32)| match by_code {
+                    true => json!({
+                        "action": action, "onExitCodes": {"operator": "In", "values": [code]},
+                    }),
+                    false => json!({"action": action, "onPodConditions": [{"type": "a.b/C"}]}),
+                };
+                json!({"rules": rules.map(rule).collect::<Vec<_>>()})
+            });
+            let success = success.map(|rules| {
+                let rule = |(index, count): (i32, Option<i32>)| {
+                    json!({"succeededIndexes": index.to_string(), "succeededCount": count})
+                };
+                json!({"rules": rules.into_iter().map(rule).collect::<Vec<_>>()})
+            });
+            let job = json!({
+                "metadata": {"name": "pi"},
+                "spec": {
+                    "completionMode": "Indexed", "completions": 6, "backoffLimit": limit,
+                    "backoffLimitPerIndex": per_index, "suspend": suspend,
+                    "maxFailedIndexes": most.filter(|_| per_index.is_some()),
+                    "podFailurePolicy": rules, "successPolicy": success,
+                    "podReplacementPolicy": replacement,
+                    "template": {"spec": {
+                        "restartPolicy": "Never", "containers": [{"name": "a", "image": "b"}],
+                    }},
+                },
+            });
+            serde_json::from_value(job).unwrap()
+        })
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig {
             failure_persistence: None, ..ProptestConfig::default()
         })]
+
+        #[test]
+        fn what_defaults_make_of_a_legal_job_with_indexes_is_valid(mut job in legal_indexed_jobs()) {
+            defaults::apply(&mut job, "u");
+            prop_assert_eq!(validate(&job), []);
+            let once = job.clone();
+            defaults::apply(&mut job, "u");
+            prop_assert_eq!(job, once);
+        }
 
         #[test]
         fn what_defaults_make_of_a_legal_job_is_valid(mut job in legal_jobs()) {

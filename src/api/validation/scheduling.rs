@@ -6,8 +6,13 @@
 
 use k8s_openapi::api::batch::v1::JobSchedulingConfiguration;
 
+use k8s_openapi::api::scheduling::v1alpha3::WorkloadPodGroupResourceClaim as Claim;
+
 use super::{Found, Problem, names};
 use crate::api::path::Path;
+
+/// How many devices the pods may share.
+const CLAIMS_MAX: usize = 4;
 
 impl Found {
     pub(super) fn scheduling(&mut self, path: &Path, scheduling: &JobSchedulingConfiguration) {
@@ -24,6 +29,8 @@ impl Found {
             let path = path.field("disruptionMode");
             self.exactly_one(&path, [mode.all.is_some(), mode.single.is_some()], "all, single");
         }
+        let claims = scheduling.resource_claims.as_deref().unwrap_or_default();
+        self.claims(&path.field("resourceClaims"), claims);
         let constraints = scheduling.scheduling_constraints.as_ref();
         let topology = constraints.and_then(|constraints| constraints.topology.as_deref());
         let path = path.field("schedulingConstraints").field("topology");
@@ -33,6 +40,36 @@ impl Found {
                 self.add(&path, Problem::Required(String::new()));
             } else {
                 self.spelling(&path, &constraint.key, names::qualified(&constraint.key));
+            }
+        }
+    }
+
+    /// <https://kubernetes.io/docs/concepts/scheduling-eviction/dynamic-resource-allocation/>
+    fn claims(&mut self, path: &Path, claims: &[Claim]) {
+        if claims.len() > CLAIMS_MAX {
+            self.add(path, Problem::TooMany { found: claims.len(), most: CLAIMS_MAX });
+        }
+        for (index, claim) in claims.iter().enumerate() {
+            let path = path.index(index);
+            let name = path.field("name");
+            if claim.name.is_empty() {
+                self.add(&name, Problem::Required(String::new()));
+            } else {
+                self.spelling(&name, &claim.name, names::label(&claim.name));
+            }
+            if claims.iter().take(index).any(|before| before.name == claim.name) {
+                self.add(&name, Problem::Duplicate { value: claim.name.clone() });
+            }
+            let (object, template) =
+                (&claim.resource_claim_name, &claim.resource_claim_template_name);
+            let said = [object.is_some(), template.is_some()];
+            self.exactly_one(&path, said, "resourceClaimName, resourceClaimTemplateName");
+            for (field, text) in
+                [("resourceClaimName", object), ("resourceClaimTemplateName", template)]
+            {
+                if let Some(text) = text {
+                    self.spelling(&path.field(field), text, names::subdomain(text));
+                }
             }
         }
     }
@@ -64,6 +101,43 @@ mod tests {
             of("{schedulingPolicy: {gang: {minCount: 0}}}"),
             ["spec.scheduling.schedulingPolicy.gang.minCount: Invalid value: 0: must be greater \
               than or equal to 1"]
+        );
+    }
+
+    #[test]
+    fn a_shared_device_has_a_name_and_one_place_that_it_comes_from() {
+        let of = |claims: &str| {
+            let fields = format!("{{scheduling: {{resourceClaims: [{claims}]}}");
+            refused(&format!("{fields}, template: {{spec: {{{POD}}}}}}}"))
+        };
+        assert_eq!(
+            of("{name: a, resourceClaimName: x}, {name: b, resourceClaimTemplateName: y}"),
+            [""; 0]
+        );
+        let path = "spec.scheduling.resourceClaims";
+        let one = "must specify exactly one of: resourceClaimName, resourceClaimTemplateName";
+        for (claims, field, problem) in [
+            ("{name: '', resourceClaimName: x}", "[0].name", "Required value"),
+            ("{name: A, resourceClaimName: x}", "[0].name", "Invalid value: \"A\""),
+            ("{name: a, resourceClaimName: X}", "[0].resourceClaimName", "Invalid value: \"X\""),
+            (
+                "{name: a, resourceClaimName: x}, {name: a, resourceClaimName: y}",
+                "[1].name",
+                "Duplicate value: \"a\"",
+            ),
+            ("{name: a}", "[0]", one),
+            ("{name: a, resourceClaimName: x, resourceClaimTemplateName: y}", "[0]", one),
+        ] {
+            let found = of(claims);
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(found[0].starts_with(&format!("{path}{field}: ")), "{found:?}");
+            assert!(found[0].contains(problem), "{found:?}");
+        }
+        let five: Vec<String> =
+            (0..5).map(|n| format!("{{name: a{n}, resourceClaimName: x}}")).collect();
+        assert_eq!(
+            of(&five.join(", ")),
+            [format!("{path}: Too many: 5: must have at most 4 items")]
         );
     }
 }

@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::ValueEnum;
+use k8s_openapi::api::batch::v1::Job;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -213,12 +214,23 @@ fn admit(filenames: &[PathBuf], clock: &Clock) -> Result<Admitted, Vec<String>> 
     let sources = sources::read(filenames, false)?;
     let admitted = manifests::admit(&sources, clock.now());
     let admitted = admitted.and_then(|all| manifests::can_begin(&all.jobs).map(|()| all));
+    let admitted = admitted.map(|mut all| {
+        all.jobs.iter_mut().for_each(let_go);
+        all
+    });
     admitted.map_err(|error| {
         if let objects::Error::Refused { refusals } = &error {
             return refusals.iter().map(ToString::to_string).collect();
         }
         vec![format!("{:#}", anyhow::Error::from(error))]
     })
+}
+
+/// Nobody else sees the pods of a run, and could let go of what a finalizer holds.
+fn let_go(job: &mut Job) {
+    if let Some(meta) = job.spec.as_mut().and_then(|spec| spec.template.metadata.as_mut()) {
+        meta.finalizers = None;
+    }
 }
 
 async fn run_jobs(

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{EnvVar, Pod};
 use super::super::testing::{
     at, deleted, failed, index_of, indexed, indexed_job as job, pod, ready, succeeded,
 };
-use super::super::{Rules, reconcile};
+use super::super::{Rules, TRACKING_FINALIZER, reconcile};
 use super::{
     COMPLETE, after, conditions, counts, created, created_pods, deleted_pods, deletions, look,
     many, released,
@@ -66,6 +66,15 @@ fn case_53_a_pod_is_told_its_index_in_four_ways() {
     assert_eq!(path(&spec.containers[0].env), label);
     assert_eq!(path(&spec.init_containers.unwrap()[0].env), label);
     assert_eq!(spec.containers[1].env, Some(vec![own]));
+}
+
+#[test]
+fn a_pod_has_the_finalizers_of_its_template_and_is_held_to_be_counted() {
+    let mut job = job(1, 1);
+    let meta = job.spec.as_mut().unwrap().template.metadata.get_or_insert_default();
+    meta.finalizers = Some(vec![TRACKING_FINALIZER.into(), "a.b/c".into()]);
+    let pod = created_pods(&look(&job, &[], 0)).remove(0);
+    assert_eq!(pod.metadata.finalizers.unwrap(), ["a.b/c", TRACKING_FINALIZER]);
 }
 
 #[test]
