@@ -11,6 +11,7 @@ use crate::api::job::{Finished, is_finished, start_time};
 use crate::api::object::Object;
 
 /// The oldest Jobs beyond the limits, of those that completed and of those that failed.
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#jobs-history-limits>
 pub(super) fn surplus<'a>(cron: &CronJob, jobs: &[&'a Job]) -> Vec<&'a Job> {
     let (completed, failed) = history_limits(cron);
     let mut gone = oldest(jobs, Finished::Complete, completed);

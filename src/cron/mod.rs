@@ -101,6 +101,7 @@ impl Look<'_> {
     }
 
     /// Takes in what became of the Jobs that run.
+    /// <https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/cron-job-v1/#CronJobStatus>
     fn follow(&mut self, jobs: &[&Job]) {
         let known = |active: &ObjectReference, job: &Job| active.uid.as_deref() == Some(job.uid());
         for held in self.status.active.clone().unwrap_or_default() {
@@ -126,6 +127,7 @@ impl Look<'_> {
     }
 
     /// Starts the latest of the Jobs that are due. Those before it are missed, however many they are.
+    /// <https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#cron-job-limitations>
     fn start(&mut self, schedule: &Schedule, jobs: &[&Job]) {
         self.wake_at = schedule.after(self.now);
         let since = seen_until(self.cron);
@@ -152,8 +154,15 @@ impl Look<'_> {
         self.create(schedule, due, jobs);
     }
 
+    /// Tells that there are many; of those only that the deadline still allowed, where there is one.
+    /// <https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#cron-job-limitations>
     fn tell_missed(&mut self, schedule: &Schedule, since: Timestamp, due: Timestamp) {
-        let first = schedule.after(since);
+        let allowed = self
+            .cron
+            .spec
+            .starting_deadline_seconds
+            .and_then(|seconds| self.now.checked_sub(SignedDuration::from_secs(seconds)).ok());
+        let first = schedule.after(allowed.map_or(since, |allowed| allowed.max(since)));
         let second = first.and_then(|first| schedule.after(first));
         let (Some(first), Some(second)) = (first, second) else { return };
         let gap = (second.as_second() - first.as_second()).max(1);
@@ -193,6 +202,7 @@ impl Look<'_> {
 }
 
 /// The Job for this minute. Its name and uid follow from the minute, so that it is never made twice.
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#job-creation>
 fn job(cron: &CronJob, schedule: &Schedule, due: Timestamp, now: Timestamp) -> Job {
     let name = format!("{}-{}", cron.name(), due.as_second() / 60);
     let digest = Sha256::digest(format!("{}/{name}", cron.uid()));

@@ -174,3 +174,138 @@ fn a_cron_job_that_waits_or_cannot_be_read_starts_nothing() {
         assert_eq!((told(&plan), plan.wake_at), (vec![reason], None));
     }
 }
+
+#[test]
+fn of_what_was_missed_only_that_counts_which_the_deadline_still_allowed() {
+    for (deadline, tells) in [
+        (3600, vec!["SuccessfulCreate"]),
+        (200_000, vec!["TooManyMissedTimes", "SuccessfulCreate"]),
+    ] {
+        let mut cron = cron(json!({"startingDeadlineSeconds": deadline}));
+        let year = SignedDuration::from_hours(24 * 365);
+        cron.metadata.creation_timestamp = Some(Time(at("10:00:00") - year));
+        let plan = reconcile(&cron, &[], at("10:05:00"));
+        assert_eq!(told(&plan), tells, "{deadline}");
+        let message = plan.actions.iter().find_map(|action| match action {
+            Action::Tell(note) if note.reason == "TooManyMissedTimes" => Some(&note.message),
+            Action::Tell(_) | Action::CreateJob(_) | Action::DeleteJob { .. } => None,
+        });
+        let counted =
+            message.is_none_or(|text| text.starts_with("too many missed start times: 332"));
+        assert!(counted, "{message:?}");
+    }
+}
+
+#[test]
+fn a_cron_job_that_goes_on_starts_the_latest_that_it_missed() {
+    let waiting = cron(json!({"suspend": true}));
+    let plan = reconcile(&waiting, &[], at("10:35:00"));
+    let mut goes_on = after(waiting, &plan);
+    goes_on.spec.suspend = Some(false);
+    let plan = reconcile(&goes_on, &[], at("10:35:00"));
+    assert_eq!(plan.record.last_schedule_time, Some(Time(at("10:30:00"))));
+    assert_eq!((created(&plan).len(), plan.wake_at), (1, Some(at("10:40:00"))));
+}
+
+#[test]
+fn a_cron_job_that_is_deleted_starts_nothing_more() {
+    let mut deleted = cron(json!({}));
+    deleted.metadata.deletion_timestamp = Some(Time(at("09:59:00")));
+    let plan = reconcile(&deleted, &[], at("10:00:00"));
+    assert_eq!((plan.actions, plan.wake_at), (vec![], None));
+}
+
+#[test]
+fn as_many_jobs_are_kept_as_the_limits_say() {
+    let jobs = |cron: &CronJob| -> Vec<Job> {
+        let schedule = schedule(cron).unwrap();
+        let ends = ["Complete", "Failed"].iter().cycle().take(10).enumerate();
+        let made = ends.map(|(n, kind)| {
+            let due = at("10:00:00") + SignedDuration::from_mins(10 * i64::try_from(n).unwrap());
+            ended(job(cron, &schedule, due, due), kind, due)
+        });
+        made.collect()
+    };
+    for (limits, gone) in [
+        (json!({}), 2 + 4),
+        (json!({"successfulJobsHistoryLimit": 0, "failedJobsHistoryLimit": 0}), 10),
+        (json!({"successfulJobsHistoryLimit": 9, "failedJobsHistoryLimit": 9}), 0),
+    ] {
+        let mut cron = cron(limits);
+        cron.spec.suspend = Some(true);
+        let jobs = jobs(&cron);
+        let plan = reconcile(&cron, &jobs.iter().collect::<Vec<_>>(), at("12:00:00"));
+        assert_eq!((deleted(&plan).len(), told(&plan).len()), (gone, gone));
+    }
+}
+
+/// Follows a CronJob from look to look. Every plan is made twice, as if the engine had ended between;
+/// the Jobs end at once. Answers for when they were started.
+fn follow(mut cron: CronJob, from: &str, looks: usize) -> Vec<String> {
+    let mut now: Timestamp = from.parse().unwrap();
+    cron.metadata.creation_timestamp = Some(Time(now));
+    let (mut starts, mut names) = (Vec::new(), std::collections::BTreeSet::new());
+    for _ in 0..looks {
+        let plan = reconcile(&cron, &[], now);
+        assert_eq!(plan, reconcile(&cron, &[], now), "made again, it is another plan");
+        for job in created(&plan) {
+            assert!(names.insert(job.name().to_owned()), "{} is made twice", job.name());
+            starts.push(job.metadata.annotations.as_ref().unwrap()[SCHEDULED].clone());
+        }
+        cron.status = Some(CronJobStatus { active: None, ..plan.record });
+        now = plan.wake_at.unwrap();
+    }
+    starts
+}
+
+#[test]
+fn where_the_clock_is_put_forward_a_start_of_the_missing_hour_is_made_once_after_it() {
+    let daily = cron(json!({"schedule": "30 2 * * *", "timeZone": "Europe/Berlin"}));
+    assert_eq!(
+        follow(daily, "2026-03-27T12:00:00Z", 4),
+        ["2026-03-28T02:30:00+01:00", "2026-03-29T03:00:00+02:00", "2026-03-30T02:30:00+02:00"]
+    );
+    let hourly = cron(json!({"schedule": "15 * * * *", "timeZone": "America/New_York"}));
+    assert_eq!(
+        follow(hourly, "2026-03-08T05:30:00Z", 4),
+        ["2026-03-08T01:15:00-05:00", "2026-03-08T03:15:00-04:00", "2026-03-08T04:15:00-04:00"]
+    );
+}
+
+#[test]
+fn where_the_clock_is_put_back_a_start_of_the_double_hour_is_made_once_and_every_hour_has_its_own()
+{
+    let daily = cron(json!({"schedule": "30 2 * * *", "timeZone": "Europe/Berlin"}));
+    assert_eq!(
+        follow(daily, "2026-10-24T12:00:00Z", 3),
+        ["2026-10-25T02:30:00+02:00", "2026-10-26T02:30:00+01:00"]
+    );
+    let hourly = cron(json!({"schedule": "0 * * * *", "timeZone": "Europe/Berlin"}));
+    assert_eq!(
+        follow(hourly, "2026-10-24T23:30:00Z", 4),
+        ["2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00", "2026-10-25T03:00:00+01:00"]
+    );
+}
+
+#[test]
+fn every_time_of_a_schedule_is_started_once() {
+    for (schedule, zone) in [
+        ("* * * * *", "UTC"),
+        ("*/7 9-17 * * MON-FRI", "Asia/Kolkata"),
+        ("0 0 29 2 *", "UTC"),
+        ("@monthly", "Pacific/Auckland"),
+        ("@every 90m", "UTC"),
+        ("0 */2 1,15 * 3", "America/St_Johns"),
+    ] {
+        let cron = cron(json!({"schedule": schedule, "timeZone": zone}));
+        let times = super::schedule(&cron).unwrap();
+        let mut at: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
+        let expected: Vec<String> = (0..60)
+            .map(|_| {
+                at = times.after(at).unwrap();
+                times.shown(at)
+            })
+            .collect();
+        assert_eq!(follow(cron, "2026-01-01T00:00:30Z", 61), expected, "{schedule}");
+    }
+}
