@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::StreamExt;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kiln::server::logs::{self, Logs, Missing, Pieces};
 use kiln::server::resources;
@@ -1049,5 +1050,102 @@ async fn a_namespace_lets_in_what_its_pod_security_standard_allows() {
     );
     let pods = served.get(pods).await.expect(200);
     assert_eq!(names(&pods), ["p"]);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_cron_job_takes_its_jobs_along_unless_they_are_to_stay() {
+    let served = Served::new().await;
+    let crons = "/apis/batch/v1/namespaces/default/cronjobs";
+    for (name, options, stays) in [
+        ("a", json!({"propagationPolicy": "Orphan"}), true),
+        ("b", json!({"propagationPolicy": "Foreground"}), false),
+        ("c", json!({}), false),
+    ] {
+        let template = json!({"spec": a_job("x")["spec"]});
+        let cron = json!({
+            "apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": name},
+            "spec": {"schedule": "0 0 29 2 *", "jobTemplate": template},
+        });
+        let made = served.post(crons, &cron).await.expect(201);
+        served.post(JOBS, &a_job(&format!("{name}-1"))).await.expect(201);
+        own(&served, &format!("{name}-1"), &made).await;
+        let job = format!("{JOBS}/{name}-1");
+        served.until(&job, |answer| answer.json()["status"]["active"] == 1).await;
+        served.send("DELETE", &format!("{crons}/{name}"), &options).await.expect(200);
+        served.until(&format!("{crons}/{name}"), |answer| answer.code == 404).await;
+        if !stays {
+            served.until(&job, |answer| answer.code == 404).await;
+        }
+    }
+    let orphan = served.get(&format!("{JOBS}/a-1")).await.expect(200);
+    assert!(orphan["metadata"]["deletionTimestamp"].is_null(), "{orphan}");
+    let owners = orphan["metadata"]["ownerReferences"].as_array();
+    assert!(owners.is_none_or(Vec::is_empty), "{orphan}");
+    served.stop().await;
+}
+
+/// Makes a Job one of a CronJob, as if it had started it.
+async fn own(served: &Served, name: &str, cron: &Value) {
+    loop {
+        let mut job: Job = served.store.get("default", name).await.unwrap().unwrap();
+        let owner = json!({
+            "apiVersion": "batch/v1", "kind": "CronJob", "name": cron["metadata"]["name"],
+            "uid": cron["metadata"]["uid"], "controller": true,
+        });
+        job.metadata.owner_references = Some(vec![serde_json::from_value(owner).unwrap()]);
+        let mut txn = served.store.txn();
+        txn.update(&job);
+        if txn.commit().await.is_ok() {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn case_105_a_job_is_made_labelled_updated_listed_and_deleted_with_others() {
+    let served = Served::new().await;
+    let path = format!("{JOBS}/life");
+    let mut job = a_job("life");
+    job["spec"]["suspend"] = true.into();
+    served.post(JOBS, &job).await.expect(201);
+    let waits = |answer: &Value| answer["status"]["conditions"][0]["type"] == "Suspended";
+    served.until(&path, |answer| waits(&answer.json())).await;
+    let label = r#"{"metadata": {"labels": {"e2e": "life"}}}"#;
+    served.patch(&path, MERGE, label).await.expect(200);
+    let updated = loop {
+        let mut job = served.get(&path).await.expect(200);
+        job["spec"]["suspend"] = false.into();
+        job["metadata"]["annotations"]["updated"] = "true".into();
+        let answer = served.send("PUT", &path, &job).await;
+        if answer.code != 409 {
+            break answer.expect(200);
+        }
+    };
+    assert_eq!(updated["metadata"]["annotations"]["updated"], "true");
+    served.until(&path, |answer| answer.json()["status"]["active"] == 1).await;
+    let selector = "labelSelector=e2e%3Dlife";
+    let all = served.get(&format!("/apis/batch/v1/jobs?{selector}")).await.expect(200);
+    assert_eq!(names(&all), ["life"]);
+    let several = format!("{JOBS}?{selector}");
+    let options = json!({"propagationPolicy": "Background"});
+    served.send("DELETE", &several, &options).await.expect(200);
+    served.until(&several, |answer| names(&answer.json()).is_empty()).await;
+    served.until(PODS, |answer| names(&answer.json()).is_empty()).await;
+    served.stop().await;
+}
+
+/// Kubernetes keeps the pods and warns; kiln takes them along, as every client of it asks for anyhow.
+#[tokio::test]
+async fn case_106_who_deletes_a_job_and_says_no_more_means_its_pods_too() {
+    let served = Served::new().await;
+    served.post(JOBS, &a_job("a")).await.expect(201);
+    let runs = |answer: &Value| answer["items"][0]["status"]["phase"] == "Running";
+    served.until(PODS, |answer| runs(&answer.json())).await;
+    let answer = served.ask("DELETE", &format!("{JOBS}/a"), &[], "").await;
+    assert_eq!(answer.header("warning"), "");
+    answer.expect(200);
+    served.get(&format!("{JOBS}/a")).await.refused(404, "NotFound");
+    served.until(PODS, |answer| names(&answer.json()).is_empty()).await;
     served.stop().await;
 }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -48,6 +48,16 @@ pub fn mark_job(job: &mut Job, now: Timestamp) {
     job.metadata.deletion_timestamp = Some(whole(now));
     job.metadata.deletion_grace_period_seconds = Some(0);
     job.metadata.generation = job.metadata.generation.map(|generation| generation + 1);
+}
+
+/// The same for a CronJob.
+pub fn mark_cron(cron: &mut CronJob, now: Timestamp) {
+    if cron.is_deleting() {
+        return;
+    }
+    cron.metadata.deletion_timestamp = Some(whole(now));
+    cron.metadata.deletion_grace_period_seconds = Some(0);
+    cron.metadata.generation = cron.metadata.generation.map(|generation| generation + 1);
 }
 
 /// A time as objects carry it, in whole seconds.

@@ -154,7 +154,7 @@ impl Known {
         let uids: BTreeSet<&str> = self.crons.values().map(Object::uid).collect();
         let orphaned = self.jobs.iter().filter(|(uid, _)| !uids.contains(uid.as_str()));
         for job in orphaned.flat_map(|(_, jobs)| jobs.values()) {
-            delete_job(shared, job).await?;
+            delete_job(shared, job, false).await?;
         }
         Ok(())
     }
@@ -262,13 +262,14 @@ async fn tell(
     txn.commit().await.map(drop)
 }
 
-/// A CronJob that is deleted in the foreground goes after its Jobs.
+/// A CronJob that is deleted in the foreground goes after its Jobs, and they after their pods.
+/// <https://kubernetes.io/docs/concepts/architecture/garbage-collection/#foreground-deletion>
 async fn take_down(shared: &Shared, cron: &CronJob, jobs: &[&Job]) -> Result<(), store::Error> {
     if !cron.has_finalizer(FOREGROUND_FINALIZER) {
         return Ok(());
     }
     for job in jobs {
-        delete_job(shared, job).await?;
+        delete_job(shared, job, true).await?;
     }
     if !jobs.is_empty() {
         return Ok(());
@@ -280,14 +281,20 @@ async fn take_down(shared: &Shared, cron: &CronJob, jobs: &[&Job]) -> Result<(),
     txn.commit().await.map(drop)
 }
 
-/// Deletes a Job; its pods go after it.
-async fn delete_job(shared: &Shared, job: &Job) -> Result<(), store::Error> {
+/// Deletes a Job, unless it is its CronJob's no more. Its pods go after it; or before it, where it is
+/// `held`.
+async fn delete_job(shared: &Shared, job: &Job, held: bool) -> Result<(), store::Error> {
     let mut found = Some(job.clone());
-    while let Some(mut next) = found.take().filter(|next| next.uid() == job.uid()) {
+    let same = |next: &Job| next.uid() == job.uid() && owner(next).is_some();
+    while let Some(mut next) = found.take().filter(same) {
         if next.is_deleting() {
             return Ok(());
         }
         mark_job(&mut next, shared.clock.now());
+        if held {
+            let finalizers = next.metadata.finalizers.get_or_insert_default();
+            finalizers.push(FOREGROUND_FINALIZER.to_owned());
+        }
         let mut txn = shared.store.txn();
         txn.update(&next);
         match txn.commit().await {

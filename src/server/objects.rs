@@ -5,13 +5,15 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use rustix::rand::{GetRandomFlags, getrandom};
 use serde_json::Value;
 
-use crate::api::deletion::{FOREGROUND_FINALIZER, TRACKING_FINALIZER, mark_job, mark_pod};
+use crate::api::deletion::{
+    FOREGROUND_FINALIZER, TRACKING_FINALIZER, mark_cron, mark_job, mark_pod,
+};
 use crate::api::extensions::is_engines;
 use crate::api::manifest::Refusal;
 use crate::api::object::{Key, Object};
@@ -231,6 +233,46 @@ pub(super) async fn write_deletion(
         }
     }
     txn.update(&job);
+    txn.commit().await.map(drop)
+}
+
+/// Asks for a CronJob, as it was read, to go.
+///
+/// # Errors
+/// The store's; it changed meanwhile, for one.
+pub async fn write_cron_deletion(
+    store: &Store,
+    mut cron: CronJob,
+    propagation: Propagation,
+    now: Timestamp,
+) -> Result<(), store::Error> {
+    let before = cron.clone();
+    mark_cron(&mut cron, now);
+    cron.remove_finalizer(FOREGROUND_FINALIZER);
+    let mut txn = store.txn();
+    match propagation {
+        Propagation::Background => {}
+        Propagation::Foreground => {
+            let finalizers = cron.metadata.finalizers.get_or_insert_default();
+            finalizers.push(FOREGROUND_FINALIZER.to_owned());
+            if cron == before {
+                return Ok(());
+            }
+        }
+        // A Job that is started meanwhile changes the CronJob, and then nothing of this is written.
+        Propagation::Orphan => {
+            let (jobs, _) = store.list::<Job>(Some(cron.namespace())).await?;
+            for mut job in jobs {
+                let owners = job.metadata.owner_references.get_or_insert_default();
+                let all = owners.len();
+                owners.retain(|owner| owner.uid != cron.uid());
+                if owners.len() < all {
+                    txn.update(&job);
+                }
+            }
+        }
+    }
+    txn.update(&cron);
     txn.commit().await.map(drop)
 }
 

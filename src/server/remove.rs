@@ -7,12 +7,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
 use super::api::Call;
-use super::objects::{Propagation, write_deletion};
+use super::objects::{Propagation, write_cron_deletion, write_deletion};
 use super::read::{self, Filter};
 use super::respond::Answer;
 use super::status::{self, Error};
@@ -119,8 +119,12 @@ async fn write(
             }
         }
         Kind::Namespace => return namespaces::delete(call, key, old).await.map(Outcome::Marked),
-        Kind::CronJob
-        | Kind::Event
+        Kind::CronJob => {
+            let cron: CronJob = typed(old)?;
+            let written = write_cron_deletion(store, cron, options.propagation, call.now).await;
+            written.map_err(failed)?;
+        }
+        Kind::Event
         | Kind::ConfigMap
         | Kind::Secret
         | Kind::Node
