@@ -233,3 +233,147 @@ fn as_stored(status: JobStatus) -> JobStatus {
     let json = serde_json::to_value(&status);
     json.and_then(serde_json::from_value).unwrap_or(status)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::engine::{Clock, Settings};
+    use crate::pod;
+    use crate::runtime::fake::Fake;
+    use crate::store::Store;
+
+    fn shared() -> Shared {
+        let clock = Clock::virtual_at(Timestamp::UNIX_EPOCH);
+        let tells = clock.clone();
+        let runtime = Arc::new(Fake::new(move || tells.now()));
+        let settings = Settings::new(job::Rules::default(), pod::Rules::default());
+        Shared::new(Store::in_memory().unwrap(), runtime, clock, settings)
+    }
+
+    /// Stores a Job with these fields of its spec.
+    async fn store(shared: &Shared, spec: Value) -> Job {
+        let mut all = json!({
+            "metadata": {"name": "j", "namespace": "default", "uid": "u"},
+            "spec": {"template": {"spec": {
+                "restartPolicy": "Never", "containers": [{"name": "main", "image": "busybox:1"}],
+            }}},
+        });
+        all["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        let job: Job = serde_json::from_value(all).unwrap();
+        let mut txn = shared.store.txn();
+        txn.create(&job);
+        txn.commit().await.unwrap();
+        stored(shared).await
+    }
+
+    async fn stored(shared: &Shared) -> Job {
+        shared.store.get("default", "j").await.unwrap().unwrap()
+    }
+
+    async fn pods(shared: &Shared) -> Vec<Arc<Pod>> {
+        let (pods, _) = shared.store.list::<Pod>(None).await.unwrap();
+        pods.into_iter().map(Arc::new).collect()
+    }
+
+    async fn update<O: Object>(shared: &Shared, object: &O) {
+        let mut txn = shared.store.txn();
+        txn.update(object);
+        txn.commit().await.unwrap();
+    }
+
+    /// A Job with two pods that run, of which one then fails.
+    async fn one_of_two_failed(shared: &Shared) -> (Job, Vec<Arc<Pod>>) {
+        let limits = json!({"parallelism": 2, "completions": 2, "backoffLimit": 0});
+        let job = store(shared, limits).await;
+        reconcile(shared, &job, &[]).await.unwrap();
+        let mut failed = Pod::clone(&pods(shared).await[0]);
+        failed.status.get_or_insert_default().phase = Some("Failed".to_owned());
+        update(shared, &failed).await;
+        (stored(shared).await, pods(shared).await)
+    }
+
+    async fn reconcile(
+        shared: &Shared,
+        job: &Job,
+        pods: &[Arc<Pod>],
+    ) -> Result<Option<Timestamp>, store::Error> {
+        super::reconcile(shared, job, pods, &mut Look::Reconciling).await
+    }
+
+    fn is_race(result: &Result<Option<Timestamp>, store::Error>) -> bool {
+        result.as_ref().is_err_and(store::Error::is_race)
+    }
+
+    #[tokio::test]
+    async fn case_10_what_cannot_be_written_as_a_whole_is_not_written_and_made_anew() {
+        let shared = shared();
+        let job = store(&shared, json!({"parallelism": 100, "completions": 200})).await;
+        let plan = job::reconcile(&job, &[], &[], &shared.settings.job, shared.clock.now());
+        // Somebody has the name of one of the pods.
+        let mut others = plan.actions.into_iter().filter_map(|action| match action {
+            Action::CreatePod(pod) => Some(*pod),
+            Action::DeletePod { .. }
+            | Action::ReleasePod { .. }
+            | Action::AdoptPod { .. }
+            | Action::DisownPod { .. }
+            | Action::Tell(_) => None,
+        });
+        let mut other = others.nth(10).unwrap();
+        (other.metadata.owner_references, other.metadata.finalizers) = (None, None);
+        let mut txn = shared.store.txn();
+        txn.create(&other);
+        txn.commit().await.unwrap();
+        let other = pods(&shared).await.remove(0);
+        assert!(is_race(&reconcile(&shared, &job, &[]).await));
+        assert_eq!((pods(&shared).await.len(), stored(&shared).await.status), (1, None));
+
+        let mut txn = shared.store.txn();
+        txn.delete(&*other);
+        txn.commit().await.unwrap();
+        reconcile(&shared, &job, &[]).await.unwrap();
+        assert_eq!(pods(&shared).await.len(), 100);
+        assert_eq!(stored(&shared).await.status.unwrap().active, Some(100));
+    }
+
+    #[tokio::test]
+    async fn case_24_what_follows_from_a_job_that_has_changed_meanwhile_is_not_written() {
+        let shared = shared();
+        let (before, seen) = one_of_two_failed(&shared).await;
+        let mut now = before.clone();
+        now.spec.as_mut().unwrap().backoff_limit = Some(6);
+        update(&shared, &now).await;
+        assert!(is_race(&reconcile(&shared, &before, &seen).await));
+        let status = stored(&shared).await.status.unwrap();
+        assert_eq!((status.conditions, status.failed), (None, None));
+        assert_eq!(pods(&shared).await, seen);
+
+        reconcile(&shared, &stored(&shared).await, &seen).await.unwrap();
+        let status = stored(&shared).await.status.unwrap();
+        assert_eq!((status.conditions, status.failed), (None, Some(1)));
+    }
+
+    #[tokio::test]
+    async fn case_46_a_suspension_that_is_over_deletes_no_pods() {
+        let shared = shared();
+        let (mut now, seen) = one_of_two_failed(&shared).await;
+        let mut before = now.clone();
+        before.spec.as_mut().unwrap().suspend = Some(true);
+        now.spec.as_mut().unwrap().suspend = Some(false);
+        update(&shared, &now).await;
+        assert!(is_race(&reconcile(&shared, &before, &seen).await));
+        assert_eq!((pods(&shared).await, stored(&shared).await.status), (seen, now.status));
+    }
+
+    #[tokio::test]
+    async fn what_follows_from_a_pod_that_has_changed_meanwhile_is_not_written() {
+        let shared = shared();
+        let (job, seen) = one_of_two_failed(&shared).await;
+        let mut pod = Pod::clone(&seen[0]);
+        pod.metadata.labels.get_or_insert_default().insert("new".to_owned(), String::new());
+        update(&shared, &pod).await;
+        assert!(is_race(&reconcile(&shared, &job, &seen).await));
+        assert_eq!(stored(&shared).await.status, job.status);
+    }
+}

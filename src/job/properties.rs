@@ -4,21 +4,24 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::batch::v1::{Job, JobStatus, SuccessPolicy, SuccessPolicyRule};
+use k8s_openapi::api::batch::v1::{
+    Job, JobStatus, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyRule,
+    SuccessPolicy, SuccessPolicyRule,
+};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
 use super::indexes::Indexes;
-use super::testing::{at, index_of, job};
+use super::testing::{at, exited, index_of, job};
 use super::{Action, Plan, Rules, TRACKING_FINALIZER, reconcile};
 use crate::api::deletion::mark_pod;
 use crate::api::job::{
     is_finished, is_suspended, parallelism, replaces_only_ended, succeeded, true_condition,
 };
 use crate::api::object::Object;
-use crate::api::pod::{Phase, is_terminal, phase};
+use crate::api::pod::{Phase, container_statuses, is_terminal, phase};
 
 /// What may happen between two looks. A number chooses one of the pods that it can happen to.
 #[derive(Debug, Clone)]
@@ -28,11 +31,14 @@ enum Step {
     LookInVain,
     Run(usize),
     Restart(usize),
-    End(usize, bool),
+    /// With this exit code.
+    End(usize, i32),
     /// Somebody deletes a pod.
     Delete(usize),
     Wait(i64),
     Scale(i32),
+    /// The same for the indexes, if there are any: so many, and so many at once.
+    Resize(i32),
     Suspend(bool),
 }
 
@@ -42,7 +48,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::LookInVain),
         4 => any::<usize>().prop_map(Step::Run),
         1 => any::<usize>().prop_map(Step::Restart),
-        6 => (any::<usize>(), any::<bool>()).prop_map(|(pod, well)| Step::End(pod, well)),
+        3 => any::<usize>().prop_map(|pod| Step::End(pod, 0)),
+        3 => (any::<usize>(), 1..5).prop_map(|(pod, code)| Step::End(pod, code)),
         1 => any::<usize>().prop_map(Step::Delete),
         3 => (0_i64..60).prop_map(Step::Wait),
         1 => (0..6).prop_map(Step::Scale),
@@ -51,19 +58,46 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     vec(step, 0..80)
 }
 
+/// The same with changes of how many indexes there are.
+fn steps_and_sizes() -> impl Strategy<Value = Vec<Step>> {
+    let sizes = vec((any::<usize>(), (0..8).prop_map(Step::Resize)), 1..6);
+    (steps(), sizes).prop_map(|(mut steps, sizes)| {
+        for (place, size) in sizes {
+            steps.insert(place % (steps.len() + 1), size);
+        }
+        steps
+    })
+}
+
+/// Rules about exit codes, in any order.
+fn failure_policies() -> impl Strategy<Value = Option<PodFailurePolicy>> {
+    let action = prop_oneof![Just("Ignore"), Just("Count"), Just("FailIndex"), Just("FailJob")];
+    let rule = (action, 1..5).prop_map(|(action, code)| PodFailurePolicyRule {
+        action: action.to_owned(),
+        on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
+            operator: "In".to_owned(),
+            values: vec![code],
+            ..Default::default()
+        }),
+        ..PodFailurePolicyRule::default()
+    });
+    option::weighted(0.3, vec(rule, 0..4).prop_map(|rules| PodFailurePolicy { rules }))
+}
+
 fn jobs() -> impl Strategy<Value = Job> {
     let numbers = (0..6, option::of(0..8), 0..6, option::of(0_i64..300), any::<bool>());
     let indexes = (any::<bool>(), option::of(0..3), option::of(0..3), option::of(1..4));
-    let choices = (numbers, indexes, any::<bool>());
+    let choices = (numbers, indexes, any::<bool>(), failure_policies());
     choices.prop_map(
-        |((parallelism, completions, limit, deadline, in_place), indexes, only_ended)| {
+        |((parallelism, completions, limit, deadline, in_place), indexes, only_ended, policy)| {
             let mut job = job(parallelism, completions);
             let spec = job.spec.as_mut().unwrap();
             spec.backoff_limit = Some(limit);
             spec.active_deadline_seconds = deadline;
             spec.pod_replacement_policy = only_ended.then(|| "Failed".into());
-            let policy = if in_place { "OnFailure" } else { "Never" };
-            spec.template.spec.as_mut().unwrap().restart_policy = Some(policy.into());
+            let restart = if in_place && policy.is_none() { "OnFailure" } else { "Never" };
+            spec.template.spec.as_mut().unwrap().restart_policy = Some(restart.into());
+            spec.pod_failure_policy = policy;
             let (indexed, per_index, most, enough) = indexes;
             if indexed && completions.is_some() {
                 spec.completion_mode = Some("Indexed".into());
@@ -74,6 +108,11 @@ fn jobs() -> impl Strategy<Value = Job> {
                     succeeded_indexes: None,
                 };
                 spec.success_policy = enough.map(|n| SuccessPolicy { rules: vec![rule(Some(n))] });
+            }
+            if spec.backoff_limit_per_index.is_none()
+                && let Some(policy) = &mut spec.pod_failure_policy
+            {
+                policy.rules.retain(|rule| rule.action != "FailIndex");
             }
             job
         },
@@ -89,11 +128,17 @@ struct World {
     made: usize,
     /// Pods that went because fewer were wanted.
     dismissed: usize,
+    /// Pods whose failure is ignored.
+    ignored: usize,
+    /// Whether there were ever more or fewer indexes.
+    resized: bool,
 }
 
 impl World {
     fn new(job: Job) -> Self {
-        Self { job, pods: Vec::new(), now: at(1000), made: 0, dismissed: 0 }
+        let (made, dismissed, ignored) = (0, 0, 0);
+        let pods = Vec::new();
+        Self { job, pods, now: at(1000), made, dismissed, ignored, resized: false }
     }
 
     fn plan(&self) -> Plan {
@@ -107,12 +152,16 @@ impl World {
             Step::LookInVain => drop(self.plan()),
             Step::Run(n) => self.change(*n, |_, pod| set_phase(pod, "Running")),
             Step::Restart(n) => self.change(*n, |_, pod| restart(pod)),
-            Step::End(n, well) => self.change(*n, |_, pod| {
-                set_phase(pod, if *well { "Succeeded" } else { "Failed" });
-            }),
+            Step::End(n, code) => self.change(*n, |now, pod| exited(pod, *code, now)),
             Step::Delete(n) => self.change(*n, |now, pod| mark_pod(pod, None, now)),
             Step::Wait(seconds) => self.now += SignedDuration::from_secs(*seconds),
             Step::Scale(n) => self.job.spec.as_mut().unwrap().parallelism = Some(*n),
+            Step::Resize(n) if Indexes::of(&self.job).is_some() => {
+                let spec = self.job.spec.as_mut().unwrap();
+                (spec.completions, spec.parallelism) = (Some(*n), Some(*n));
+                self.resized = true;
+            }
+            Step::Resize(_) => {}
             Step::Suspend(so) => self.job.spec.as_mut().unwrap().suspend = Some(*so),
         }
         // What was let go and has ended leaves the store.
@@ -133,10 +182,16 @@ impl World {
     /// A look whose plan is written, and what must be true of it.
     fn look(&mut self) {
         let before = self.job.clone();
+        let indexes = Indexes::of(&self.job);
+        // A pod whose index there is no more counts for nothing.
+        let exists = |pod: &Pod| indexes.as_ref().is_none_or(|all| all.index(pod).is_some());
         let uncounted = |wanted: fn(&Pod) -> bool| {
             let held = self.pods.iter().filter(|pod| pod.has_finalizer(TRACKING_FINALIZER));
-            held.filter(|pod| wanted(pod)).count()
+            held.filter(|pod| exists(pod) && wanted(pod)).count()
         };
+        let held = self.pods.iter().filter(|pod| pod.has_finalizer(TRACKING_FINALIZER));
+        let ignored = held.filter(|pod| exists(pod) && is_ignored(&before, pod)).count();
+        let done = indexes.as_ref().map(|indexes| number_of(indexes.completed.len()));
         let won = self.won();
         let waits = replaces_only_ended(&self.job);
         let lost = match waits {
@@ -159,13 +214,21 @@ impl World {
         let fails = true_condition(&self.job, "FailureTarget").is_some();
         let stopped = if fails { running } else { 0 };
         let (was, is) = (status(&before), status(&self.job));
-        assert_eq!(is.succeeded.unwrap_or(0) - was.succeeded.unwrap_or(0), number(won));
-        assert_eq!(is.failed.unwrap_or(0) - was.failed.unwrap_or(0), number(lost + stopped));
+        let [before, now] = [&was, &is].map(|status| status.succeeded.unwrap_or(0));
+        assert_eq!(now, done.unwrap_or(before) + number(won));
+        assert!(now >= before || self.resized, "successes are forgotten");
+        let failed = number(lost - ignored + stopped);
+        assert_eq!(is.failed.unwrap_or(0) - was.failed.unwrap_or(0), failed);
+        self.ignored += ignored;
         self.check_bounds();
         let again = self.plan();
-        let acts = again.actions.iter().any(|action| !matches!(action, Action::Tell(_)));
-        assert!(!acts, "done twice, it does more: {:?}", again.actions);
-        assert_eq!(again.record, plan.record, "done twice, it says something else");
+        // What was deleted for its index makes room for another one, with the next look.
+        let deletes = plan.actions.iter().any(|a| matches!(a, Action::DeletePod { .. }));
+        if !(self.resized && deletes) {
+            let acts = again.actions.iter().any(|action| !matches!(action, Action::Tell(_)));
+            assert!(!acts, "done twice, it does more: {:?}", again.actions);
+            assert_eq!(again.record, plan.record, "done twice, it says something else");
+        }
     }
 
     /// How many successes are to be counted: of an Indexed Job, indexes that had none.
@@ -173,7 +236,7 @@ impl World {
         let held = self.pods.iter().filter(|pod| pod.has_finalizer(TRACKING_FINALIZER));
         let won = held.filter(|pod| phase(pod) == Phase::Succeeded);
         let Some(indexes) = Indexes::of(&self.job) else { return won.count() };
-        let new = won.map(index_of).filter(|index| !indexes.is_over(*index));
+        let new = won.filter_map(|pod| indexes.index(pod)).filter(|index| !indexes.is_over(*index));
         new.collect::<BTreeSet<u32>>().len()
     }
 
@@ -256,7 +319,7 @@ impl World {
         self.step(&Step::Suspend(false));
         for _ in 0..60 {
             self.step(&Step::Look);
-            self.step(&Step::End(0, true));
+            self.step(&Step::End(0, 0));
             self.step(&Step::Wait(600));
         }
         let finished = is_finished(&self.job).is_some();
@@ -264,7 +327,8 @@ impl World {
         if finished {
             let status = status(&self.job);
             let counted = status.succeeded.unwrap_or(0) + status.failed.unwrap_or(0);
-            assert_eq!(counted, number(self.made - self.dismissed), "every pod counts once");
+            let all = number(self.made - self.dismissed - self.ignored);
+            assert!(counted == all || self.resized, "every pod counts once: {counted} of {all}");
             let held = self.pods.iter().filter(|pod| pod.has_finalizer(TRACKING_FINALIZER)).count();
             assert_eq!(held, 0, "pods are held back");
         }
@@ -277,6 +341,21 @@ fn status(job: &Job) -> JobStatus {
 
 fn number(n: usize) -> i32 {
     i32::try_from(n).unwrap()
+}
+
+fn number_of(n: u32) -> i32 {
+    i32::try_from(n).unwrap()
+}
+
+/// Whether the first rule about the pod's exit code says that its failure counts for nothing.
+fn is_ignored(job: &Job, pod: &Pod) -> bool {
+    let policy = job.spec.as_ref().and_then(|spec| spec.pod_failure_policy.as_ref());
+    let ended = container_statuses(pod).first().and_then(|s| s.state.as_ref()?.terminated.as_ref());
+    let (Some(policy), Some(ended)) = (policy, ended) else { return false };
+    let about = |rule: &&PodFailurePolicyRule| {
+        rule.on_exit_codes.as_ref().is_some_and(|codes| codes.values.contains(&ended.exit_code))
+    };
+    policy.rules.iter().find(about).is_some_and(|rule| rule.action == "Ignore")
 }
 
 fn set_phase(pod: &mut Pod, phase: &str) {
@@ -306,7 +385,18 @@ proptest! {
     }
 
     #[test]
-    fn a_plan_wakes_only_later(job in jobs(), steps in steps()) {
+    fn whatever_becomes_of_its_indexes_a_job_counts_those_that_there_are(
+        job in jobs(), steps in steps_and_sizes(),
+    ) {
+        let mut world = World::new(job);
+        for step in &steps {
+            world.step(step);
+        }
+        world.finish();
+    }
+
+    #[test]
+    fn a_plan_wakes_only_later(job in jobs(), steps in steps_and_sizes()) {
         let mut world = World::new(job);
         for step in &steps {
             world.step(step);

@@ -225,6 +225,23 @@ fn case_80_a_disruption_is_ignored() {
 }
 
 #[test]
+fn case_120_pods_that_a_lost_node_takes_along_are_replaced_and_do_not_count() {
+    let pattern = json!([{"type": "DisruptionTarget"}]);
+    let rules = json!([{"action": "Ignore", "onPodConditions": pattern}]);
+    let job = with(job(2, Some(2)), failure_rules(rules));
+    let mut lost = pod("a", "Failed");
+    lost.status.as_mut().unwrap().conditions = Some(vec![PodCondition {
+        type_: "DisruptionTarget".into(),
+        status: "True".into(),
+        reason: Some("DeletionByPodGC".into()),
+        ..PodCondition::default()
+    }]);
+    let plan = look(&job, &[lost, pod("b", "Running")], 100);
+    assert_eq!((counts(&plan), released(&plan), created(&plan)), ([2, 0, 0, 0, 0], 1, 1));
+    assert!(conditions(&plan).is_empty());
+}
+
+#[test]
 fn case_81_the_first_rule_that_matches_decides() {
     let rules = json!([on_code("Count", 1), on_code("FailJob", 1)]);
     let plan = look(&with(job(1, Some(1)), failure_rules(rules)), &[failed("a", at(1))], 100);

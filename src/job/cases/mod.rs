@@ -1,9 +1,9 @@
 //! The acceptance cases of <https://kubernetes.io/docs/concepts/workloads/controllers/job/>, in numbers
 //! of pods: one test a case. Those that need an engine are told in `tests/scenarios`.
 //!
-//! Not here: 10 and 24 are of a controller that writes a sync in several steps and reads a cache
+//! Not here: 10, 24 and 46 are of a controller that writes a sync in several steps and reads a cache
 //! that lags. Here a plan is one transaction, guarded by what it was based on: it is written as a whole
-//! or made anew.
+//! or made anew, and `engine::jobs` tests that.
 
 mod counting;
 mod ending;

@@ -1,6 +1,6 @@
 //! Jobs that wait and go on: cases 41 to 49 of
 //! <https://kubernetes.io/docs/concepts/workloads/controllers/job/#suspending-a-job>.
-//! 46 is of a controller whose cache lags, as 24 is.
+//! 46 is of a controller whose cache lags, as 24 is: see `engine::jobs`.
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
