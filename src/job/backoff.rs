@@ -67,6 +67,7 @@ impl Ledger {
     }
 
     /// Takes in the pods that are counted now. A success forgets the failures up to it.
+    /// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-backoff-failure-policy>
     pub(super) fn count(&mut self, succeeded: &[&Pod], failed: &[&Pod], now: Timestamp) {
         let success = succeeded.iter().map(|pod| finish_time(pod)).max();
         if success.is_some() {
@@ -102,6 +103,7 @@ impl Ledger {
     }
 
     /// Until when no pod may be made, if there is such a time.
+    /// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-backoff-failure-policy>
     pub(super) fn holds_until(&self, rules: &Rules) -> Option<Timestamp> {
         Some(later(self.last_failure?, delay(self.failures, rules)?))
     }

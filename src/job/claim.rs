@@ -34,6 +34,7 @@ pub(super) fn claim<'a>(job: &Job, pods: &[&'a Pod]) -> (Vec<&'a Pod>, Vec<Actio
 
 /// Whether the Job makes this pod its own: one that nobody controls and the selector selects. One that
 /// has ended stays alone, for nobody knows whether it was counted before.
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#specifying-your-own-pod-selector>
 pub fn adopts(job: &Job, pod: &Pod) -> bool {
     let free = controller(pod).is_none() && !pod.is_deleting() && !is_terminal(pod);
     let able = !job.is_deleting() && !is_managed_elsewhere(job);

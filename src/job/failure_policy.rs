@@ -28,6 +28,7 @@ pub(super) enum Judgement {
 }
 
 /// The first rule that matches decides; a failure that none matches counts.
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-failure-policy>
 pub(super) fn judge(job: &Job, pod: &Pod) -> Judgement {
     match decisive(job, pod) {
         None | Some((_, "Count", _)) => Judgement::Count,

@@ -54,6 +54,7 @@ impl Indexes {
     }
 
     /// The lowest indexes that need a pod and have none.
+    /// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#completion-mode>
     pub(super) fn next(&self, count: usize, busy: &BTreeSet<u32>) -> Vec<u32> {
         let mut over = self.completed.clone();
         over.add(&self.failed);

@@ -19,6 +19,7 @@ use crate::api::pod::{Phase, condition, is_ready, phase, restarts};
 pub(super) const CHANGES_MAX: usize = 500;
 
 /// How many pods should be active, given how many succeeded and how many are active.
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#controlling-parallelism>
 pub(super) fn wanted(job: &Job, succeeded: u32, active: usize) -> usize {
     let parallel = usize::try_from(parallelism(job)).unwrap_or(usize::MAX);
     match Completion::of(job) {

@@ -65,6 +65,7 @@ pub fn reconcile(job: &Job, pods: &[&Pod], earlier: &[Job], rules: &Rules, now: 
 }
 
 /// A Job that is over changes nothing any more; it only holds no pod back.
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#terminal-job-conditions>
 fn leave(job: &Job, pods: &[&Pod]) -> Plan {
     let held = pods
         .iter()
@@ -140,6 +141,7 @@ impl<'a> Look<'a> {
     }
 
     /// Counts what has ended, and lets those pods go in the same transaction.
+    /// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#job-tracking-with-finalizers>
     fn count(&mut self) {
         let (mut won, mut lost) = (self.tally.succeeded.clone(), self.tally.failed.clone());
         self.actions.extend(won.iter().chain(&lost).map(|pod| release(pod)));
@@ -215,6 +217,7 @@ impl<'a> Look<'a> {
     }
 
     /// Deletes what still runs. Where the Job fails, that counts as failed.
+    /// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#job-termination-and-cleanup>
     fn stop_all(&mut self, verdict: &Verdict) {
         let active = std::mem::take(&mut self.tally.active);
         let leaving: Vec<&Pod> = self.held_while_they_end().collect();
@@ -250,6 +253,7 @@ impl<'a> Look<'a> {
     }
 
     /// A deleted Job makes and deletes nothing, and holds nothing back.
+    /// <https://kubernetes.io/docs/concepts/architecture/garbage-collection/#foreground-deletion>
     fn let_go(&mut self) {
         let active = self.tally.active.iter().copied();
         let held = active.filter(|pod| pod.has_finalizer(TRACKING_FINALIZER));
@@ -258,6 +262,7 @@ impl<'a> Look<'a> {
     }
 
     /// Makes the pods that are missing, or deletes those that are too many; never both at once.
+    /// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#controlling-parallelism>
     fn manage(&mut self) {
         if job::is_suspended(&self.job) {
             self.tally.active.clone().into_iter().for_each(|pod| self.delete(pod));
@@ -335,6 +340,7 @@ impl<'a> Look<'a> {
         }
     }
 
+    /// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#parallel-jobs>
     fn is_complete(&self) -> bool {
         let enough = match Completion::of(&self.job) {
             Completion::AnyOne => self.succeeded > 0,
@@ -344,6 +350,7 @@ impl<'a> Look<'a> {
     }
 
     /// The verdict shows at once; the final condition only after the last pod has ended.
+    /// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#termination-of-job-pods>
     fn finish(mut self, verdict: Option<Verdict>) -> Plan {
         let news = self.wait.record(self.job.status.get_or_insert_default(), self.now);
         self.actions.extend(news.map(Action::Tell));

@@ -10,6 +10,7 @@ use super::indexes::Indexes;
 use crate::api::intervals::Intervals;
 
 /// The first rule that is met makes the Job a success.
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#success-policy>
 pub(super) fn success(job: &Job, indexes: &Indexes) -> Option<Verdict> {
     let policy = job.spec.as_ref()?.success_policy.as_ref()?;
     if indexes.completed.is_empty() {

@@ -14,6 +14,7 @@ const KIND: &str = "Suspended";
 
 /// Lets the status tell whether the Job waits, and answers what is news of it. A Job that never waited
 /// says nothing; the clock of the deadline starts anew when it goes on.
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#suspending-a-job>
 pub(super) fn record(status: &mut JobStatus, suspended: bool, now: Timestamp) -> Option<Note> {
     let (wanted, reason, message) = match suspended {
         true => ("True", "JobSuspended", "Job suspended"),
