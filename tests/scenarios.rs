@@ -5,10 +5,11 @@
 //! are made from now on), `set FIELD=VALUE`, `scale N` (completions and parallelism), `exit CODE
 //! [first|again|INDEX|CONTAINER]` (of a container that runs for the first time, or not, or in the pod of that
 //! index, or is called so), `delete-pods`, `annotate NAME=VALUE` (the Job that is made next), `strip owners|labels|both` (of
-//! the pods that run), `cron FIELD=VALUE...`, `delete-cron`, `advance 10s`, `restart`, `crash`, `image missing|back`, `stubborn` (containers
+//! the pods that run), `evict-pods`, `cron FIELD=VALUE...`, `set-cron FIELD=VALUE`, `delete-cron
+//! [background|orphan]`, `advance 10s`, `restart`, `crash`, `image missing|back`, `stubborn` (containers
 //! do not stop when they are asked to), `removals work|fail|hang` (from the host), `delete [background|orphan]`, `kill`, and `await`: `active=
 //! succeeded= failed= running= pods= terminating= uncounted= restarts= condition= reason= waiting=
-//! phase= status= completed= failedIndexes= owned= jobs= job=gone`, `unscheduled=` (pods that wait for room), `place=N/M` (in the line), `left=` (pods on the host) and `told=`
+//! phase= status= completed= failedIndexes= owned= jobs= job=gone cron=gone|held`, `unscheduled=` (pods that wait for room), `place=N/M` (in the line), `left=` (pods on the host) and `told=`
 //! (an Event's reason) while time goes by, `gone`, or `untouched`. `KILN_SCENARIO=case_33` plays those that are called like it.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -18,12 +19,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::core::v1::{Event, Pod, PodCondition};
 use kiln::api;
 use kiln::api::object::Object;
 use kiln::pod::Instance;
 use kiln::runtime::fake::Removals;
-use kiln::server::objects::Propagation;
+use kiln::server::objects::{self, Propagation};
 use serde_json::{Map, Value};
 use world::World;
 
@@ -90,12 +91,12 @@ async fn step(world: &mut World, line: &str, place: &str) {
             world.annotations.push((name.to_owned(), value.to_owned()));
         }
         "cron" => schedule(world, rest).await,
-        "delete-cron" => {
-            let cron = world.store.get::<CronJob>("default", "c").await.unwrap().unwrap();
-            let mut txn = world.store.txn();
-            txn.delete(&cron);
-            txn.commit().await.unwrap();
+        "set-cron" => {
+            let (name, value) = rest.split_once('=').unwrap();
+            set_cron(world, name, read(&value.replace('_', " "))).await;
         }
+        "delete-cron" => delete_cron(world, propagation(rest)).await,
+        "evict-pods" => evict(world).await,
         "strip" => strip(world, rest).await,
         "scale" => world.scale(rest.parse().unwrap()).await,
         "delete-pods" => world.delete_pods().await,
@@ -113,14 +114,7 @@ async fn step(world: &mut World, line: &str, place: &str) {
             "hang" => Removals::Hang,
             other => panic!("{place}: removals do not `{other}`"),
         }),
-        "delete" => {
-            let propagation = match rest {
-                "background" => Propagation::Background,
-                "orphan" => Propagation::Orphan,
-                _ => Propagation::Foreground,
-            };
-            world.delete(propagation).await;
-        }
+        "delete" => world.delete(propagation(rest)).await,
         "kill" => world.kill().await,
         "await" => {
             for expected in rest.split(' ') {
@@ -149,6 +143,64 @@ async fn prepare(world: &mut World, verb: &str, rest: &str) {
             world.requests.insert(name.to_owned(), value.into());
         }
         other => panic!("there is no `{other}`"),
+    }
+}
+
+fn propagation(word: &str) -> Propagation {
+    match word {
+        "background" => Propagation::Background,
+        "orphan" => Propagation::Orphan,
+        _ => Propagation::Foreground,
+    }
+}
+
+async fn cron(world: &World) -> Option<CronJob> {
+    world.store.get::<CronJob>("default", "c").await.unwrap()
+}
+
+async fn set_cron(world: &World, field: &str, value: Value) {
+    loop {
+        let mut next = serde_json::to_value(cron(world).await.unwrap()).unwrap();
+        next["spec"][field] = value.clone();
+        let next: CronJob = serde_json::from_value(next).unwrap();
+        assert_eq!(api::validation::validate_cron_job(&next), []);
+        let mut txn = world.store.txn();
+        txn.update(&next);
+        if txn.commit().await.is_ok() {
+            return;
+        }
+    }
+}
+
+async fn delete_cron(world: &World, propagation: Propagation) {
+    while let Some(found) = cron(world).await {
+        let now = world.clock.now();
+        if objects::write_cron_deletion(&world.store, found, propagation, now).await.is_ok() {
+            return;
+        }
+    }
+}
+
+/// Deletes the pods that have not ended, as an eviction does.
+async fn evict(world: &World) {
+    for pod in world.pods().await.into_iter().filter(|pod| !api::pod::is_terminal(pod)) {
+        loop {
+            let found = world.store.get::<Pod>(pod.namespace(), pod.name()).await.unwrap();
+            let mut pod = found.unwrap();
+            let status = pod.status.get_or_insert_default();
+            status.conditions.get_or_insert_default().push(PodCondition {
+                type_: "DisruptionTarget".to_owned(),
+                status: "True".to_owned(),
+                reason: Some("EvictionByEvictionAPI".to_owned()),
+                ..PodCondition::default()
+            });
+            api::deletion::mark_pod(&mut pod, None, world.clock.now());
+            let mut txn = world.store.txn();
+            txn.update(&pod);
+            if txn.commit().await.is_ok() {
+                break;
+            }
+        }
     }
 }
 
@@ -278,6 +330,10 @@ async fn holds(world: &World, expected: &str) -> bool {
             let held = |pod: &&_| Object::has_finalizer(*pod, kiln::job::TRACKING_FINALIZER);
             number(pods.iter().filter(held).count())
         }
+        "cron" => match cron(world).await {
+            None => value == "gone",
+            Some(cron) => value == "held" && cron.is_deleting(),
+        },
         "jobs" => number(world.store.list::<Job>(None).await.unwrap().0.len()),
         "owned" => number(pods.iter().filter(|p| api::pod::is_controlled_by(p, job.uid())).count()),
         "phase" => pods.iter().any(|pod| api::pod::phase(pod).as_str() == value),
