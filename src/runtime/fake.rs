@@ -35,6 +35,7 @@ struct Host {
     starts: BTreeMap<(String, Instance), u32>,
     missing_images: BTreeSet<String>,
     stubborn: bool,
+    brief: bool,
     removals: Removals,
     /// The size of each pod's logs, by uid.
     logs: BTreeMap<String, u64>,
@@ -120,6 +121,11 @@ impl Fake {
     /// From now on no container ends because it is asked to; or they do again.
     pub fn set_stubborn(&self, stubborn: bool) {
         self.host().stubborn = stubborn;
+    }
+
+    /// From now on a container ends well as soon as it runs; or it runs on again.
+    pub fn set_brief(&self, brief: bool) {
+        self.host().brief = brief;
     }
 
     /// What becomes from now on of what is to be removed.
@@ -210,9 +216,13 @@ impl Runtime for Fake {
             signalled: None,
         };
         found.containers.insert(instance.clone(), container.clone());
+        let brief = host.brief;
         *host.starts.entry((pod.uid().to_owned(), instance.clone())).or_default() += 1;
         drop(host);
-        self.changed();
+        match brief {
+            true => self.exit(pod.uid(), instance, 0),
+            false => self.changed(),
+        }
         Ok(container)
     }
 
@@ -269,7 +279,10 @@ impl Runtime for Fake {
 
     async fn remove_sandbox(&self, pod_uid: &str) -> Result<(), Error> {
         self.removable().await?;
-        self.host().pods.remove(pod_uid);
+        let mut host = self.host();
+        host.pods.remove(pod_uid);
+        host.names.remove(pod_uid);
+        drop(host);
         Ok(())
     }
 
