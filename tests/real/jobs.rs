@@ -1,4 +1,11 @@
-//! The rules of Jobs, on real containers.
+//! The rules of Jobs, on real containers: by `kiln run` here, by `kiln serve` in what is below.
+
+mod counting;
+mod ending;
+mod indexed;
+mod owning;
+mod policies;
+mod suspending;
 
 use super::host::{Host, Outcome};
 

@@ -7,6 +7,8 @@
 mod beyond;
 mod breakdowns;
 mod containerd;
+mod crons;
+mod daemon;
 mod host;
 mod interrupts;
 mod jobs;
