@@ -10,7 +10,7 @@
 //! do not stop when they are asked to), `removals work|fail|hang` (from the host), `delete [background|orphan]`, `kill`, and `await`: `active=
 //! succeeded= failed= running= pods= terminating= uncounted= restarts= condition= reason= waiting=
 //! phase= status= completed= failedIndexes= owned= jobs= job=gone cron=gone|held`, `unscheduled=` (pods that wait for room), `place=N/M` (in the line), `left=` (pods on the host) and `told=`
-//! (an Event's reason) while time goes by, `gone`, or `untouched`. `KILN_SCENARIO=case_33` plays those that are called like it.
+//! (an Event's reason) while time goes by, `untold=`, `gone`, or `untouched`. `KILN_SCENARIO=case_33` plays those that are called like it.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod world;
@@ -309,6 +309,11 @@ fn pass_a_second(world: &World) -> bool {
     false
 }
 
+async fn is_told(world: &World, reason: &str) -> bool {
+    let (events, _) = world.store.list::<Event>(None).await.unwrap();
+    events.iter().any(|event| event.reason.as_deref() == Some(reason))
+}
+
 async fn holds(world: &World, expected: &str) -> bool {
     let job = world.job().await;
     if expected == "gone" {
@@ -349,10 +354,8 @@ async fn holds(world: &World, expected: &str) -> bool {
         }
         "running" => number(world.host.running().len()),
         "left" => number(world.host.pods_left()) || pass_time(world),
-        "told" => {
-            let (events, _) = world.store.list::<Event>(None).await.unwrap();
-            events.iter().any(|e| e.reason.as_deref() == Some(value)) || pass_time(world)
-        }
+        "told" => is_told(world, value).await || pass_time(world),
+        "untold" => !is_told(world, value).await,
         "unscheduled" => number(places(&pods).len()) || pass_a_second(world),
         "place" => {
             let place = format!("Queue position {}.", value.replace('/', " of "));

@@ -163,31 +163,34 @@ impl Known {
         let now = shared.clock.now();
         self.queue.tick(now);
         while let Some(key) = self.queue.pop() {
-            let again = match self.crons.get(&key) {
-                Some(cron) => {
-                    let jobs: Vec<&Job> = self
-                        .jobs
-                        .get(cron.uid())
-                        .into_iter()
-                        .flat_map(|jobs| jobs.values())
-                        .collect();
-                    look(shared, cron, &jobs, now).await
-                }
-                None => None,
-            };
-            self.queue.done(&key, again);
+            let mut looked = Looked::default();
+            if let Some(cron) = self.crons.get(&key) {
+                let jobs = self.jobs.get(cron.uid()).into_iter().flat_map(|jobs| jobs.values());
+                looked = look(shared, cron, &jobs.collect::<Vec<_>>(), now).await;
+            }
+            self.queue.done(&key, looked.again);
+            // The news of the CronJob may come first, and its Jobs must not be missing then.
+            looked.made.into_iter().for_each(|job| self.put_job(job));
         }
     }
 }
 
-/// One look. Answers when to look again, if nothing else happens.
-async fn look(shared: &Shared, cron: &CronJob, jobs: &[&Job], now: Timestamp) -> Option<Timestamp> {
+/// What came of a look.
+#[derive(Default)]
+struct Looked {
+    /// When to look again, if nothing else happens.
+    again: Option<Timestamp>,
+    /// The Jobs that were started, as they are stored.
+    made: Vec<Job>,
+}
+
+async fn look(shared: &Shared, cron: &CronJob, jobs: &[&Job], now: Timestamp) -> Looked {
     let looked = match cron.is_deleting() {
-        true => take_down(shared, cron, jobs).await.map(|()| None),
+        true => take_down(shared, cron, jobs).await.map(|()| Looked::default()),
         false => reconcile(shared, cron, jobs, now).await,
     };
-    match looked {
-        Ok(wake_at) => wake_at,
+    let again = match looked {
+        Ok(looked) => return looked,
         Err(error @ store::Error::Conflict { .. }) => {
             debug!(%error, "somebody else was faster: looking again");
             Some(later(now, CONFLICT_RETRY))
@@ -203,7 +206,8 @@ async fn look(shared: &Shared, cron: &CronJob, jobs: &[&Job], now: Timestamp) ->
             warn!(%error, "cannot store what becomes of a CronJob");
             Some(later(now, RETRY))
         }
-    }
+    };
+    Looked { again, made: Vec::new() }
 }
 
 async fn reconcile(
@@ -211,19 +215,22 @@ async fn reconcile(
     cron: &CronJob,
     jobs: &[&Job],
     now: Timestamp,
-) -> Result<Option<Timestamp>, store::Error> {
+) -> Result<Looked, store::Error> {
     let plan = cron::reconcile(cron, jobs, now);
+    let mut looked = Looked { again: plan.wake_at, made: Vec::new() };
     let changed = plan.record != cron.status.clone().unwrap_or_default();
     if !changed && plan.actions.is_empty() {
-        return Ok(plan.wake_at);
+        return Ok(looked);
     }
     let (mut txn, mut notes) = (shared.store.txn(), Vec::new());
-    let mut created = Vec::new();
-    for action in plan.actions {
+    // The Jobs first: their revisions are the first ones.
+    let (created, others): (Vec<_>, Vec<_>) =
+        plan.actions.into_iter().partition(|action| matches!(action, Action::CreateJob(_)));
+    for action in created.into_iter().chain(others) {
         match action {
             Action::CreateJob(job) => {
                 txn.create(&*job);
-                created.push(job);
+                looked.made.push(*job);
             }
             Action::DeleteJob { name } => {
                 if let Some(job) = jobs.iter().find(|job| job.name() == name) {
@@ -244,9 +251,12 @@ async fn reconcile(
         next.status = Some(plan.record);
         txn.update(&next);
     }
-    txn.commit().await?;
-    created.iter().for_each(|job| shared.metrics.cron_created(job, now));
-    Ok(plan.wake_at)
+    let written = txn.commit().await?;
+    for (job, revision) in looked.made.iter_mut().zip(written.revisions()) {
+        job.metadata.resource_version = Some(revision.to_string());
+        shared.metrics.cron_created(job, now);
+    }
+    Ok(looked)
 }
 
 async fn tell(
