@@ -90,18 +90,21 @@ pub struct Range {
     pub limit: Option<usize>,
     /// As they were at this revision; `None`: as they are.
     pub at: Option<Revision>,
+    /// Whether to count those that come after them, which costs as much as to read them.
+    pub counted: bool,
 }
 
 impl Range {
     /// All keys that begin with this.
     pub fn below(prefix: &str) -> Self {
         let end = format!("{prefix}\u{10ffff}");
-        Self { start: prefix.to_owned(), end, limit: None, at: None }
+        Self { start: prefix.to_owned(), end, limit: None, at: None, counted: false }
     }
 
     /// One key.
     pub fn exactly(key: &str) -> Self {
-        Self { start: key.to_owned(), end: next_after(key), limit: None, at: None }
+        let (start, end) = (key.to_owned(), next_after(key));
+        Self { start, end, limit: None, at: None, counted: false }
     }
 }
 
@@ -116,7 +119,7 @@ pub struct Slice {
     pub entries: Vec<Entry>,
     /// What they were read at.
     pub revision: Revision,
-    /// How many come after them.
+    /// How many come after them; none, where they were not to be counted.
     pub remaining: usize,
 }
 

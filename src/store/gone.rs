@@ -43,9 +43,10 @@ impl Store {
             (Some(namespace), None) => format!("{PREFIX}{namespace}/"),
             (Some(namespace), Some(name)) => format!("{PREFIX}{namespace}/{name}/"),
         };
-        let all = Range::below(&prefix);
-        let start = after.map_or(all.start, |place| next_after(&place.0));
-        let range = Range { start, end: all.end, limit: Some(limit), at: None };
+        let mut range = Range { limit: Some(limit), ..Range::below(&prefix) };
+        if let Some(place) = after {
+            range.start = next_after(&place.0);
+        }
         let entries = self.backend.range(range).await?.entries.into_iter();
         let read = entries.map(|entry| {
             let pod = decode(&entry.key, &entry.value, entry.revision)?;

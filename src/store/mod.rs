@@ -12,12 +12,13 @@ mod tests;
 pub mod untyped;
 
 use std::collections::VecDeque;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::broadcast;
 
-use self::backend::{Backend, Batch, Entry, Guard, Range, RawChange, Write};
+use self::backend::{Backend, Batch, Entry, Guard, Range, RawChange, Write, next_after};
 pub use self::backend::{Revision, Written};
 use self::sqlite::{Durability, Sqlite};
 use crate::api::object::{Key, Kind, Object};
@@ -121,6 +122,13 @@ impl Store {
         Ok((slice.entries.iter().map(decode).collect::<Result<_, _>>()?, slice.revision))
     }
 
+    /// The same some at a time, each page as it is when it is read: what is only looked through need not be
+    /// in memory as a whole.
+    pub fn pages<O: Object>(&self, namespace: Option<&str>) -> Pages<'_, O> {
+        let all = Range::below(&prefix(O::KIND, namespace));
+        Pages { store: self, rest: Some(Range { limit: Some(PAGE), ..all }), kind: PhantomData }
+    }
+
     pub fn txn(&self) -> Txn<'_> {
         Txn { store: self, batch: Batch::default(), kept: Vec::new(), failed: None }
     }
@@ -150,6 +158,30 @@ impl Store {
             behind: true,
             pending: VecDeque::new(),
         }
+    }
+}
+
+/// How many objects a page has.
+const PAGE: usize = 500;
+
+/// All objects of a kind, some at a time.
+#[derive(Debug)]
+pub struct Pages<'a, O> {
+    store: &'a Store,
+    rest: Option<Range>,
+    kind: PhantomData<O>,
+}
+
+impl<O: Object> Pages<'_, O> {
+    /// The next of them, and the revision at which they were read; `None`: those were all.
+    pub async fn next(&mut self) -> Result<Option<(Vec<O>, Revision)>, Error> {
+        let Some(range) = self.rest.take() else { return Ok(None) };
+        let slice = self.store.backend.range(range.clone()).await?;
+        if slice.entries.len() == PAGE {
+            let last = slice.entries.last();
+            self.rest = last.map(|last| Range { start: next_after(&last.key), ..range });
+        }
+        Ok(Some((slice.entries.iter().map(decode).collect::<Result<_, _>>()?, slice.revision)))
     }
 }
 

@@ -215,7 +215,7 @@ impl Backend for Sqlite {
                 .query_map(params![range.start, range.end, at, limit], entry)?
                 .collect::<rusqlite::Result<Vec<_>>>()?;
             let remaining = match entries.last() {
-                Some(last) if range.limit == Some(entries.len()) => snapshot
+                Some(last) if range.counted && range.limit == Some(entries.len()) => snapshot
                     .prepare_cached(count)?
                     .query_row(params![next_after(&last.key), range.end, at], |row| row.get(0))?,
                 Some(_) | None => 0,

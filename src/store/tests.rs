@@ -310,3 +310,23 @@ async fn a_watch_says_up_to_where_it_is_complete() {
     assert!(nothing.is_err());
     assert_eq!(watch.passed(), 3);
 }
+
+#[tokio::test]
+async fn pages_have_each_object_once_in_order() {
+    for (store, _dir) in stores() {
+        for (count, sizes) in [(0, vec![0]), (PAGE, vec![PAGE, 0]), (PAGE + 1, vec![PAGE, 1])] {
+            let mut txn = store.txn();
+            for n in 0..count {
+                txn.put(&job(&format!("j{n:05}")));
+            }
+            txn.commit().await.unwrap();
+            let (mut pages, mut found, mut names) = (store.pages::<Job>(None), vec![], vec![]);
+            while let Some((page, _)) = pages.next().await.unwrap() {
+                found.push(page.len());
+                names.extend(page.into_iter().map(|job| job.name().to_owned()));
+            }
+            assert_eq!((found, names.len()), (sizes, count));
+            assert!(names.is_sorted() && names.windows(2).all(|pair| pair[0] != pair[1]));
+        }
+    }
+}

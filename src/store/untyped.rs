@@ -57,7 +57,8 @@ impl Store {
             Some(key) => next_after(&path(key)).max(all.start),
             None => all.start,
         };
-        let range = Range { start, end: all.end, limit: query.limit, at: query.at };
+        let (limit, at) = (query.limit, query.at);
+        let range = Range { start, end: all.end, limit, at, counted: true };
         let slice = self.backend.range(range).await?;
         let item = |entry: &Entry| {
             let key = parse(&entry.key)?;
