@@ -9,14 +9,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use tokio::sync::{Notify, watch};
 
+use super::listed::Listed;
 use super::queue::{Queue, Timers};
 use crate::api::job::{deadline_at, expires_at, is_finished, is_managed_elsewhere};
 use crate::api::object::{Key, Kind, Object};
 use crate::api::pod::{controller, is_terminal};
 use crate::job::{TRACKING_FINALIZER, adopts, awaits};
-use crate::store::{self, Change, Revision};
+use crate::store::{self, Change};
 
 /// The unfinished objects.
 #[derive(Debug)]
@@ -242,8 +244,7 @@ impl Cache {
         if expiry.is_some() {
             self.expiries_due.notify_one();
         }
-        let idle = is_finished(&job).is_some() || is_managed_elsewhere(&job);
-        if idle && !job.is_deleting() {
+        if is_idle(&job) {
             state.jobs.remove(&key);
             return;
         }
@@ -360,10 +361,13 @@ impl Cache {
                 Some(job) => self.put_job(&mut state, job),
                 None => self.delete_job(&mut state, &change.key, change.previous()?.as_ref()),
             },
-            Kind::Pod => match (change.object()?, change.previous()?) {
-                (Some(pod), _) => self.put_pod(&mut state, pod),
-                (None, Some(pod)) => self.delete_pod(&mut state, &pod),
-                (None, None) => {}
+            Kind::Pod => match change.object()? {
+                Some(pod) => self.put_pod(&mut state, pod),
+                None => {
+                    if let Some(pod) = change.previous()? {
+                        self.delete_pod(&mut state, &pod);
+                    }
+                }
             },
             Kind::CronJob
             | Kind::Event
@@ -377,30 +381,44 @@ impl Cache {
         Ok(())
     }
 
+    /// Whether anything is known of a pod; nothing of it is left on the host, where it is over and not.
+    pub(super) fn holds(&self, uid: &str) -> bool {
+        self.state().pods.contains_key(uid)
+    }
+
+    /// Whether a Job that was read has to be taken in.
+    pub(super) fn concerns_job(&self, job: &Job) -> bool {
+        !is_idle(job) || expires_at(job).is_some() || self.state().jobs.contains_key(&job.key())
+    }
+
+    /// The same for a pod.
+    pub(super) fn concerns_pod(&self, pod: &Pod) -> bool {
+        is_held(pod) || self.holds(pod.uid())
+    }
+
     /// Replaces everything by what the store has now.
-    pub(super) fn fill(&self, jobs: (Vec<Job>, Revision), pods: (Vec<Pod>, Revision)) {
+    pub(super) fn fill(&self, jobs: Listed<Job>, pods: Listed<Pod>) {
         let mut state = self.state();
-        let job_uids: BTreeSet<String> = jobs.0.iter().map(|job| job.uid().to_owned()).collect();
-        let pod_uids: BTreeSet<String> = pods.0.iter().map(|pod| pod.uid().to_owned()).collect();
-        state.jobs.retain(|_, job| job_uids.contains(job.uid()));
-        let job_keys: BTreeSet<Key> = jobs.0.iter().map(Object::key).collect();
-        state.expiries.retain(|key| job_keys.contains(key));
-        let gone: Vec<String> =
-            state.pods.keys().filter(|uid| !pod_uids.contains(*uid)).cloned().collect();
+        let known: BTreeSet<&str> = jobs.all.values().map(String::as_str).collect();
+        // What is newer than the list was made meanwhile, by this engine.
+        state.jobs.retain(|_, job| known.contains(job.uid()) || revision(&**job) > jobs.revision);
+        state.expiries.retain(|key| jobs.all.contains_key(key));
+        let uids: BTreeSet<&str> = pods.all.values().map(String::as_str).collect();
+        let gone = state.pods.iter().filter(|(uid, entry)| {
+            !uids.contains(uid.as_str()) && revision(&*entry.pod) <= pods.revision
+        });
+        let gone: Vec<String> = gone.map(|(uid, _)| uid.clone()).collect();
         gone.iter().for_each(|uid| state.forget(uid));
-        state.seen.insert(Kind::Job, jobs.1);
-        state.seen.insert(Kind::Pod, pods.1);
-        let mut orphaned = BTreeSet::new();
-        for pod in pods.0 {
-            if let Some(owner) = owner(&pod).filter(|owner| !job_uids.contains(&owner.uid)) {
-                orphaned.insert((pod.namespace().to_owned(), owner.uid.clone()));
-            }
+        state.seen.insert(Kind::Job, jobs.revision);
+        state.seen.insert(Kind::Pod, pods.revision);
+        let orphaned = pods.owners.iter().filter(|(_, uid)| !known.contains(uid.as_str()));
+        state.orphaned.extend(orphaned.cloned());
+        for pod in pods.held {
             self.put_pod(&mut state, pod);
         }
-        for job in jobs.0 {
+        for job in jobs.held {
             self.put_job(&mut state, job);
         }
-        state.orphaned.extend(orphaned);
         state.filled = true;
         self.pods_due.notify_one();
         self.orphans_due.notify_one();
@@ -448,11 +466,14 @@ pub(super) fn revision<O: Object>(object: &O) -> u64 {
 }
 
 /// The Job that a pod belongs to.
-pub(super) fn owner(
-    pod: &Pod,
-) -> Option<&k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference> {
+pub(super) fn owner(pod: &Pod) -> Option<&OwnerReference> {
     let owners = pod.metadata.owner_references.iter().flatten();
     owners.into_iter().find(|owner| owner.controller == Some(true) && owner.kind == "Job")
+}
+
+/// There is nothing to do about it.
+fn is_idle(job: &Job) -> bool {
+    (is_finished(job).is_some() || is_managed_elsewhere(job)) && !job.is_deleting()
 }
 
 fn concerns_its_job(pod: &Pod) -> bool {

@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::Shared;
+use super::cache::owner;
+use super::listed::Listed;
 use crate::api::object::Kind;
 use crate::store;
 
@@ -44,10 +46,11 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
 /// watch that is not applied before the next wait.
 async fn follow(shared: &Shared) -> Result<(), store::Error> {
     // Pods first: a Job that is read later than its pods is never taken for gone.
-    let pods = shared.store.list::<Pod>(None).await?;
-    let jobs = shared.store.list::<Job>(None).await?;
-    let mut pod_changes = shared.store.watch(Kind::Pod, pods.1);
-    let mut job_changes = shared.store.watch(Kind::Job, jobs.1);
+    let (store, cache) = (&shared.store, &shared.cache);
+    let pods = Listed::<Pod>::read(store, |pod| cache.concerns_pod(pod), owner).await?;
+    let jobs = Listed::<Job>::read(store, |job| cache.concerns_job(job), |_| None).await?;
+    let mut pod_changes = store.watch(Kind::Pod, pods.revision);
+    let mut job_changes = store.watch(Kind::Job, jobs.revision);
     shared.cache.fill(jobs, pods);
     loop {
         let (kind, change) = tokio::select! {

@@ -16,7 +16,7 @@ use super::clock::later;
 use crate::api::deletion::{FOREGROUND_FINALIZER, mark_job, mark_pod};
 use crate::api::job::expires_at;
 use crate::api::object::{Key, Object};
-use crate::api::pod::{controller, is_controlled_by};
+use crate::api::pod::{controller, is_controlled_by, is_terminal};
 use crate::job::TRACKING_FINALIZER;
 use crate::store;
 
@@ -147,21 +147,48 @@ pub(super) async fn take_down(shared: &Shared, job: &Job) -> Result<(), store::E
 
 /// Marks all pods of a Job as deleted and lets them go. Answers how many there still are.
 async fn delete_pods(shared: &Shared, namespace: &str, uid: &str) -> Result<usize, store::Error> {
-    let (pods, _) = shared.store.list::<Pod>(Some(namespace)).await?;
+    let mut pages = shared.store.pages::<Pod>(Some(namespace));
     let mut left = 0;
-    for pod in pods.into_iter().filter(|pod| is_controlled_by(pod, uid)) {
-        left += 1;
-        let mut next = pod.clone();
-        mark_pod(&mut next, None, shared.clock.now());
-        next.remove_finalizer(TRACKING_FINALIZER);
-        if next == pod {
-            continue;
+    while let Some((page, _)) = pages.next().await? {
+        let mut changed = Vec::new();
+        for pod in page.into_iter().filter(|pod| is_controlled_by(pod, uid)) {
+            let mut next = pod.clone();
+            mark_pod(&mut next, None, shared.clock.now());
+            next.remove_finalizer(TRACKING_FINALIZER);
+            if is_terminal(&pod) && !shared.cache.holds(pod.uid()) {
+                // It needs no worker, for nothing of it is left on the host.
+                next.metadata.deletion_grace_period_seconds = Some(0);
+            }
+            left += usize::from(!next.is_released());
+            if next != pod {
+                changed.push(next);
+            }
         }
-        let mut txn = shared.store.txn();
-        txn.update(&next);
-        txn.commit().await?;
+        update(shared, &changed).await?;
     }
     Ok(left)
+}
+
+/// Writes all of them at once. Where some have changed meanwhile, the others are written all the same.
+async fn update(shared: &Shared, pods: &[Pod]) -> Result<(), store::Error> {
+    let mut txn = shared.store.txn();
+    for pod in pods {
+        txn.update(pod);
+    }
+    match txn.commit().await {
+        Err(store::Error::Conflict { .. }) => {}
+        written => return written.map(drop),
+    }
+    let mut conflict = Ok(());
+    for pod in pods {
+        let mut txn = shared.store.txn();
+        txn.update(pod);
+        match txn.commit().await {
+            Err(error @ store::Error::Conflict { .. }) => conflict = Err(error),
+            written => drop(written?),
+        }
+    }
+    conflict
 }
 
 /// Looks for what stands on the host without a pod, at the start and then at times.
@@ -206,17 +233,20 @@ async fn sweep(shared: &Shared, stop: &CancellationToken) -> bool {
 
 async fn forget_events(shared: &Shared) -> Result<(), store::Error> {
     let now = shared.clock.now();
-    let (events, _) = shared.store.list::<Event>(None).await?;
-    let mut txn = shared.store.txn();
-    for event in &events {
-        let told = event.last_timestamp.as_ref().or(event.metadata.creation_timestamp.as_ref());
-        if told.is_some_and(|time| later(time.0, EVENT_LIFETIME) <= now) {
-            txn.delete(event);
+    let mut pages = shared.store.pages::<Event>(None);
+    while let Some((events, _)) = pages.next().await? {
+        let mut txn = shared.store.txn();
+        for event in &events {
+            let told = event.last_timestamp.as_ref().or(event.metadata.creation_timestamp.as_ref());
+            if told.is_some_and(|time| later(time.0, EVENT_LIFETIME) <= now) {
+                txn.delete(event);
+            }
+        }
+        match txn.commit().await {
+            // It was told again meanwhile.
+            Ok(_) | Err(store::Error::Conflict { .. }) => {}
+            Err(error) => return Err(error),
         }
     }
-    match txn.commit().await {
-        // It was told again meanwhile.
-        Ok(_) | Err(store::Error::Conflict { .. }) => Ok(()),
-        Err(error) => Err(error),
-    }
+    Ok(())
 }

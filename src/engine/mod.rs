@@ -16,6 +16,7 @@ mod events;
 mod follow;
 mod gc;
 mod jobs;
+mod listed;
 pub(crate) mod metrics;
 mod objects;
 mod operations;
