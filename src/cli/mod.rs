@@ -33,6 +33,7 @@ mod scale;
 mod scratch;
 pub mod serve;
 pub mod settings;
+mod store;
 mod suspend;
 mod table;
 mod targets;
@@ -103,6 +104,7 @@ enum Verb {
     Run(Box<run::Args>),
     Serve(Box<serve::Args>),
     Doctor(Box<doctor::Args>),
+    Store(Box<store::Args>),
     Completion(completion::Args),
     Man(completion::ManArgs),
     #[command(flatten)]
@@ -190,6 +192,7 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::main(&args),
         Verb::Serve(args) => serve::main(&args),
         Verb::Doctor(args) => printed(async |output| doctor::run(&args, output).await),
+        Verb::Store(args) => printed(async |output| store::run(&args, output)),
         Verb::Completion(args) => {
             printed(async |output| completion::run(&args, Kiln::command(), output))
         }
@@ -205,6 +208,7 @@ pub async fn ask(arguments: &[&str], output: &Output) -> Exit {
     match Kiln::try_parse_from(arguments) {
         Ok(Kiln { verb: Verb::Asked(request) }) => answer(&request, output).await,
         Ok(Kiln { verb: Verb::Doctor(args) }) => doctor::run(&args, output).await,
+        Ok(Kiln { verb: Verb::Store(args) }) => store::run(&args, output),
         Ok(Kiln { verb: Verb::Run(_) | Verb::Serve(_) | Verb::Completion(_) | Verb::Man(_) }) => {
             Exit::Usage
         }

@@ -52,6 +52,9 @@ pub(super) enum Error {
     TooManyRequests,
     #[error("the request was cut short")]
     CutShort,
+    /// Nothing was changed.
+    #[error("{message}")]
+    NoRoom { message: String },
     #[error("Internal error occurred: {message}")]
     Internal { message: String },
 }
@@ -137,6 +140,7 @@ impl Error {
                 (504, "Timeout", details(json!({"causes": [cause]})))
             }
             Self::TooManyRequests => (429, "TooManyRequests", Map::new()),
+            Self::NoRoom { .. } => (507, "InsufficientStorage", Map::new()),
             Self::CutShort => (400, "BadRequest", Map::new()),
             Self::Internal { message } => {
                 (500, "InternalError", details(json!({"causes": [{"message": message}]})))
@@ -168,6 +172,7 @@ impl From<store::Error> for Error {
             store::Error::Compacted { from, oldest } => {
                 Self::Expired { message: format!("too old resource version: {from} ({oldest})") }
             }
+            full @ store::Error::Full { .. } => Self::NoRoom { message: full.to_string() },
             other @ (store::Error::Conflict { .. }
             | store::Error::AlreadyExists { .. }
             | store::Error::Open { .. }
@@ -175,7 +180,7 @@ impl From<store::Error> for Error {
             | store::Error::Thread { .. }
             | store::Error::Read { .. }
             | store::Error::Write { .. }
-            | store::Error::Full { .. }
+            | store::Error::Damaged { .. }
             | store::Error::Encode { .. }
             | store::Error::Decode { .. }
             | store::Error::Closed) => {
@@ -271,6 +276,17 @@ mod tests {
         assert_eq!(status["details"], json!({"name": "x", "group": "batch", "kind": "jobs"}));
         let pods = Error::NotFound { resource: resources::of(Kind::Pod), name: "x".into() };
         assert_eq!(pods.status()["details"], json!({"name": "x", "kind": "pods"}));
+    }
+
+    #[test]
+    fn that_the_disk_is_full_is_told_as_what_it_is() {
+        let full = store::Error::full();
+        let status = Error::store(resources::of(Kind::Job), "x", full).status();
+        assert_eq!(
+            (&status["code"], &status["reason"]),
+            (&json!(507), &json!("InsufficientStorage"))
+        );
+        assert!(status["message"].as_str().unwrap().contains("its disk is full"), "{status}");
     }
 
     #[test]

@@ -6,10 +6,12 @@
 pub mod backend;
 pub mod gone;
 mod metrics;
+mod schema;
 mod sqlite;
 #[cfg(test)]
 mod tests;
 pub mod untyped;
+pub mod upkeep;
 
 use std::collections::VecDeque;
 use std::marker::PhantomData;
@@ -38,6 +40,11 @@ pub enum Error {
         "the store `{path}` has version {found}, and this kiln knows {known}: use a newer kiln"
     )]
     Newer { path: PathBuf, found: i64, known: i64 },
+    #[error(
+        "the store is damaged ({found}): stop kiln, see by `kiln store check` what is wrong, and put a \
+         backup in its place by `kiln store restore FILE --force`"
+    )]
+    Damaged { found: String },
     #[error("cannot start the store's writer")]
     Thread { source: std::io::Error },
     #[error("cannot read the store")]
@@ -59,22 +66,51 @@ pub enum Error {
 }
 
 impl Error {
+    fn opening(path: &Path, source: rusqlite::Error) -> Self {
+        if is_damage(&source) {
+            return Self::Damaged { found: format!("`{}`: {source}", path.display()) };
+        }
+        Self::Open { path: path.to_path_buf(), source }
+    }
+
+    fn reading(source: rusqlite::Error) -> Self {
+        if is_damage(&source) {
+            return Self::Damaged { found: source.to_string() };
+        }
+        Self::Read { source }
+    }
+
     /// The store cannot be written, and whether that is for want of space.
-    fn write(source: Arc<rusqlite::Error>) -> Self {
+    fn writing(source: Arc<rusqlite::Error>) -> Self {
         // Of a shared memory that cannot grow, SQLite says no more than that.
         const NO_ROOM: [i32; 2] = [rusqlite::ffi::SQLITE_FULL, rusqlite::ffi::SQLITE_IOERR_SHMSIZE];
         let code = source.sqlite_error().map(|error| error.extended_code);
         if code.is_some_and(|code| NO_ROOM.contains(&code)) {
             Self::Full { source }
+        } else if is_damage(&source) {
+            Self::Damaged { found: source.to_string() }
         } else {
             Self::Write { source }
         }
+    }
+
+    /// As SQLite tells that there is no room.
+    #[cfg(test)]
+    pub(crate) fn full() -> Self {
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL);
+        Self::writing(Arc::new(rusqlite::Error::SqliteFailure(code, None)))
     }
 
     /// Whether looking again is all that is needed: somebody else was faster.
     pub fn is_race(&self) -> bool {
         matches!(self, Self::Conflict { .. } | Self::AlreadyExists { .. })
     }
+}
+
+/// Whether the file is not what SQLite wrote.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
 }
 
 /// The objects, typed. Cheap to clone.

@@ -6,8 +6,6 @@
 //! syncs once for all of them, so that many small commits cost about one. Reads have a connection of
 //! their own. In memory there is no thread: a commit is done when it is asked for.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
@@ -22,9 +20,7 @@ use super::backend::{
     Backend, Batch, Entry, Guard, Range, RawChange, Revision, Slice, Write, Written, next_after,
 };
 use super::metrics::Metrics;
-
-/// The layout of the tables; a file with a higher number was written by a newer kiln.
-const SCHEMA_VERSION: i64 = 2;
+use super::schema::{self, FILE};
 
 /// Batches that share one sync at most.
 const GROUP_MAX: usize = 128;
@@ -38,25 +34,6 @@ const BROADCAST_MAX: usize = 4096;
 /// How many revisions of history are kept, and how often the rest is thrown away.
 const HISTORY_REVISIONS: u64 = 10_000;
 const COMPACT_EVERY: u64 = 1_000;
-
-/// What is looked through stands before what is only handed out: the bytes, which may fill pages.
-const SCHEMA: &str = "
-    CREATE TABLE entries (key TEXT PRIMARY KEY, revision INTEGER NOT NULL, value BLOB NOT NULL)
-        WITHOUT ROWID;
-    CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-    INSERT INTO counters VALUES ('revision', 0), ('compacted', 0);
-";
-const HISTORY: &str = "
-    CREATE TABLE history (revision INTEGER PRIMARY KEY, key TEXT NOT NULL,
-        previous_revision INTEGER, value BLOB, previous BLOB);
-";
-
-/// In version 1 the changes of one transaction shared a revision. Watchers of before list again.
-const FROM_1: &str = "
-    DROP TABLE history;
-    UPDATE counters SET value = (SELECT value FROM counters WHERE name = 'revision')
-        WHERE name = 'compacted';
-";
 
 /// From a key on, before another, at most so many.
 const RANGE_NOW: &str = "SELECT key, value, revision FROM entries
@@ -122,12 +99,12 @@ impl Sqlite {
     /// Opens, or makes, `<dir>/store.db`.
     ///
     /// # Errors
-    /// [`Error::Open`] with the path; [`Error::Newer`] for a file of a newer kiln.
+    /// [`Error::Open`] with the path; [`Error::Newer`] for a file of a newer kiln; [`Error::Damaged`].
     pub(super) fn open(dir: &Path, durability: Durability) -> Result<Self, Error> {
-        let path = dir.join("store.db");
+        let path = dir.join(FILE);
         let connect = || -> Result<Connection, Error> {
-            let opened = |source| Error::Open { path: path.clone(), source };
-            make_private(&path);
+            let opened = |source| Error::opening(&path, source);
+            schema::make_private(&path);
             let connection = Connection::open(&path).map_err(opened)?;
             connection
                 .execute_batch(&format!(
@@ -139,7 +116,7 @@ impl Sqlite {
             Ok(connection)
         };
         let mut writing = connect()?;
-        prepare(&mut writing, &path)?;
+        schema::prepare(&mut writing, &path)?;
         let reader = Arc::new(Mutex::new(connect()?));
         let (changes, _) = broadcast::channel(BROADCAST_MAX);
         let (requests, queue) = mpsc::channel(QUEUE_MAX);
@@ -159,7 +136,7 @@ impl Sqlite {
         let path = Path::new(":memory:");
         let mut connection = Connection::open_in_memory()
             .map_err(|source| Error::Open { path: path.to_path_buf(), source })?;
-        prepare(&mut connection, path)?;
+        schema::prepare(&mut connection, path)?;
         let (changes, _) = broadcast::channel(BROADCAST_MAX);
         let reader = Arc::new(Mutex::new(connection));
         let metrics = Arc::new(Metrics::new());
@@ -190,11 +167,11 @@ impl Backend for Sqlite {
         self.read()
             .prepare_cached("SELECT key, value, revision FROM entries WHERE key = ?1")
             .and_then(|mut query| query.query_row([key], entry).optional())
-            .map_err(|source| Error::Read { source })
+            .map_err(Error::reading)
     }
 
     async fn revision(&self) -> Result<Revision, Error> {
-        counter(&self.read(), "revision").map_err(|source| Error::Read { source })
+        counter(&self.read(), "revision").map_err(Error::reading)
     }
 
     async fn range(&self, range: Range) -> Result<Slice, Error> {
@@ -222,7 +199,7 @@ impl Backend for Sqlite {
             };
             Ok(Ok(Slice { entries, revision: at, remaining }))
         };
-        read(&mut connection).map_err(|source| Error::Read { source })?
+        read(&mut connection).map_err(Error::reading)?
     }
 
     async fn commit(&self, batch: Batch) -> Answer {
@@ -269,8 +246,7 @@ impl Backend for Sqlite {
                 .collect::<rusqlite::Result<Vec<_>>>()?;
             Ok((changes, revision, compacted))
         };
-        let (changes, revision, compacted) =
-            read(&mut connection).map_err(|source| Error::Read { source })?;
+        let (changes, revision, compacted) = read(&mut connection).map_err(Error::reading)?;
         if from < compacted {
             return Err(Error::Compacted { from, oldest: compacted });
         }
@@ -284,34 +260,6 @@ impl Backend for Sqlite {
     fn write_metrics(&self, out: &mut String) {
         self.metrics.write(out);
     }
-}
-
-/// Makes the file where there is none: only its owner may read what is in it, Secrets among it. SQLite
-/// gives the files that it makes beside it the same mode.
-fn make_private(path: &Path) {
-    // Where it cannot be made, it cannot be opened either, and that is told.
-    let _ = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-}
-
-/// Makes the tables in a new file, brings those of an older one up to date, and refuses a file that it
-/// does not understand.
-fn prepare(connection: &mut Connection, path: &Path) -> Result<(), Error> {
-    let opened = |source| Error::Open { path: path.to_path_buf(), source };
-    let found: i64 =
-        connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(opened)?;
-    let before = match found {
-        0 => SCHEMA,
-        1 => FROM_1,
-        SCHEMA_VERSION => return Ok(()),
-        found => {
-            return Err(Error::Newer { path: path.to_path_buf(), found, known: SCHEMA_VERSION });
-        }
-    };
-    let transaction = connection.transaction().map_err(opened)?;
-    transaction.execute_batch(before).map_err(opened)?;
-    transaction.execute_batch(HISTORY).map_err(opened)?;
-    transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(opened)?;
-    transaction.commit().map_err(opened)
 }
 
 fn write_until_closed(
@@ -364,7 +312,7 @@ fn write_group(connection: &mut Connection, batches: Vec<Batch>, metrics: &Metri
         Err(source) => {
             metrics.committed([0, 0, count].map(number), took);
             let source = Arc::new(source);
-            let refuse = || Err(Error::write(Arc::clone(&source)));
+            let refuse = || Err(Error::writing(Arc::clone(&source)));
             Group {
                 answers: std::iter::repeat_with(refuse).take(count).collect(),
                 changes: Vec::new(),

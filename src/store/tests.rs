@@ -174,22 +174,71 @@ async fn each_write_of_a_transaction_has_a_revision_and_a_watch_goes_on_after_an
 #[tokio::test]
 async fn a_file_of_the_first_version_is_brought_up_to_date() {
     let dir = tempfile::tempdir().unwrap();
-    create(&Store::open(dir.path()).unwrap(), &job("a")).await.unwrap();
-    let connection = rusqlite::Connection::open(dir.path().join("store.db")).unwrap();
-    let before = "DROP TABLE history; PRAGMA user_version = 1;
-        CREATE TABLE history (revision INTEGER NOT NULL, step INTEGER NOT NULL, key TEXT NOT NULL,
-            previous_revision INTEGER, value BLOB, previous BLOB, PRIMARY KEY (revision, step))
-            WITHOUT ROWID;
-        UPDATE counters SET value = 7 WHERE name = 'revision';";
-    connection.execute_batch(before).unwrap();
-    drop(connection);
+    let file = dir.path().join("store.db");
+    std::fs::write(&file, include_bytes!("../../tests/fixtures/store/v1.sqlite")).unwrap();
+    let before = upkeep::check(&file).unwrap();
+    assert_eq!((before.version, before.revision, before.problems.len()), (1, 7, 0));
     let store = Store::open(dir.path()).unwrap();
-    assert_eq!(read(&store, "a").await.name(), "a");
+    let pi = read(&store, "pi").await;
+    assert_eq!(pi.status.as_ref().and_then(|status| status.succeeded), Some(1));
+    assert_eq!(pi.metadata.resource_version.as_deref(), Some("7"));
+    let (pods, _) = store.list::<k8s_openapi::api::core::v1::Pod>(None).await.unwrap();
+    assert_eq!(pods.iter().map(Object::name).collect::<Vec<_>>(), ["pi-bdq7z"]);
     let late = store.watch(Kind::Job, 6).next().await;
     assert!(matches!(late, Err(Error::Compacted { oldest: 7, .. })), "{late:?}");
     let mut watch = store.watch(Kind::Job, 7);
     assert_eq!(create(&store, &job("b")).await.unwrap(), 8);
     assert_eq!(watch.next().await.unwrap().revision, 8);
+    drop(store);
+    let after = upkeep::check(&file).unwrap();
+    assert_eq!((after.version, after.problems.len()), (2, 0));
+}
+
+/// What is written into the middle of a page.
+const RUBBISH: [u8; 64] = [0xa5; 64];
+
+#[tokio::test]
+async fn a_damaged_file_is_refused_with_the_cure_and_not_touched() {
+    use std::os::unix::fs::FileExt;
+    let whole = tempfile::tempdir().unwrap();
+    let store = Store::open(whole.path()).unwrap();
+    for number in 0..300 {
+        create(&store, &job(&format!("j{number:03}"))).await.unwrap();
+    }
+    drop(store);
+    let bytes = std::fs::read(whole.path().join("store.db")).unwrap();
+    for page in 0..bytes.len() / 4096 {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.db");
+        std::fs::write(&path, &bytes).unwrap();
+        let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.write_all_at(&RUBBISH, 4096 * page as u64).unwrap();
+        let damaged = std::fs::read(&path).unwrap();
+        let refused = Store::open(dir.path()).unwrap_err();
+        assert!(matches!(refused, Error::Damaged { .. }), "page {page}: {refused:?}");
+        assert!(refused.to_string().contains("kiln store restore FILE --force"), "{refused}");
+        assert!(std::fs::read(&path).unwrap() == damaged, "page {page} was touched");
+        let found = upkeep::check(&path);
+        assert!(found.is_ok_and(|found| !found.problems.is_empty()), "page {page}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_damaged_while_it_is_open_is_told_by_whoever_reads_it() {
+    use std::os::unix::fs::FileExt;
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    for number in 0..300 {
+        create(&store, &job(&format!("j{number:03}"))).await.unwrap();
+    }
+    drop(store);
+    let store = Store::open(dir.path()).unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(dir.path().join("store.db")).unwrap();
+    for page in 1..file.metadata().unwrap().len() / 4096 {
+        file.write_all_at(&RUBBISH, 4096 * page).unwrap();
+    }
+    let failed = store.list::<Job>(None).await.unwrap_err();
+    assert!(matches!(failed, Error::Damaged { .. }), "{failed:?}");
 }
 
 #[tokio::test]

@@ -235,7 +235,8 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
 }
 
 /// Makes the root where there is none, and keeps everybody else from working with it.
-fn claim(root: &Path) -> anyhow::Result<File> {
+/// Nobody else works with this root for as long as the file is open.
+pub(super) fn claim(root: &Path) -> anyhow::Result<File> {
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(root);
     made.with_context(|| {
         let root = root.display();
@@ -244,7 +245,7 @@ fn claim(root: &Path) -> anyhow::Result<File> {
     let path = root.join(LOCK);
     let lock = File::create(&path).with_context(|| format!("cannot write `{}`", path.display()))?;
     if lock.try_lock().is_err() {
-        bail!("another `kiln serve` works with `{}`", root.display());
+        bail!("another `kiln serve` works with `{}`; stop it first", root.display());
     }
     Ok(lock)
 }
