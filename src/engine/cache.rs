@@ -12,12 +12,13 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use tokio::sync::{Notify, watch};
 
+use super::held::Held;
 use super::listed::Listed;
 use super::queue::{Queue, Timers};
-use crate::api::job::{deadline_at, expires_at, is_finished, is_managed_elsewhere};
+use crate::api::job::{expires_at, is_finished, is_managed_elsewhere};
 use crate::api::object::{Key, Kind, Object};
 use crate::api::pod::{controller, is_terminal};
-use crate::job::{TRACKING_FINALIZER, adopts, awaits};
+use crate::job::TRACKING_FINALIZER;
 use crate::store::{self, Change};
 
 /// The unfinished objects.
@@ -38,7 +39,7 @@ pub(super) struct Cache {
 struct State {
     /// The store was read once; before that nothing is known to be gone.
     filled: bool,
-    jobs: BTreeMap<Key, Arc<Job>>,
+    jobs: BTreeMap<Key, Held>,
     pods: BTreeMap<String, Entry>,
     /// The uids of a Job's pods, by the Job's uid.
     of_job: BTreeMap<String, BTreeSet<String>>,
@@ -105,15 +106,16 @@ impl Cache {
         work(&mut self.state().queue)
     }
 
-    /// A Job, and those of its pods and of nobody's that are not finished, or not counted yet.
-    pub(super) fn job(&self, key: &Key) -> Option<(Arc<Job>, Vec<Arc<Pod>>)> {
+    /// The revision of a Job, and those of its pods and of nobody's that are not finished, or not counted
+    /// yet.
+    pub(super) fn job(&self, key: &Key) -> Option<(u64, Vec<Arc<Pod>>)> {
         let state = self.state();
         let job = state.jobs.get(key)?;
-        let own = state.of_job.get(job.uid()).into_iter().flatten();
-        let free = state.of_nobody.get(job.namespace()).into_iter().flatten();
+        let own = state.of_job.get(&job.uid).into_iter().flatten();
+        let free = state.of_nobody.get(&key.namespace).into_iter().flatten();
         let uids = own.chain(free);
         let pods = uids.filter_map(|uid| state.pods.get(uid)).map(|entry| Arc::clone(&entry.pod));
-        Some((Arc::clone(job), pods.filter(|pod| concerns_its_job(pod)).collect()))
+        Some((job.revision, pods.filter(|pod| concerns_its_job(pod)).collect()))
     }
 
     /// The next pod that has no worker, and is new or was changed.
@@ -149,7 +151,7 @@ impl Cache {
     /// When the Job of this pod is to be over at the latest.
     pub(super) fn job_deadline(&self, pod: &Pod) -> Option<Timestamp> {
         let key = Key::new(Kind::Job, pod.namespace(), owner(pod)?.name.as_str());
-        deadline_at(self.state().jobs.get(&key)?)
+        self.state().jobs.get(&key)?.deadline
     }
 
     /// Gives the pod's worker leave to end, unless there is news that it did not see.
@@ -233,7 +235,7 @@ impl Cache {
 
     fn put_job(&self, state: &mut State, job: Job) {
         let key = job.key();
-        if state.jobs.get(&key).is_some_and(|held| revision(&**held) >= revision(&job)) {
+        if state.jobs.get(&key).is_some_and(|held| held.revision >= revision(&job)) {
             return;
         }
         if is_finished(&job).is_some() || !state.jobs.contains_key(&key) {
@@ -248,11 +250,12 @@ impl Cache {
             state.jobs.remove(&key);
             return;
         }
-        for name in awaits(&job) {
-            let awaited = Key::new(Kind::Job, key.namespace.as_str(), name);
+        let held = Held::of(&job);
+        for name in &held.awaits {
+            let awaited = Key::new(Kind::Job, key.namespace.as_str(), name.as_str());
             state.waiters.entry(awaited).or_default().insert(key.clone());
         }
-        state.jobs.insert(key.clone(), Arc::new(job));
+        state.jobs.insert(key.clone(), held);
         state.queue.wake(&key);
         self.jobs_due.notify_one();
     }
@@ -260,9 +263,8 @@ impl Cache {
     /// A Job is there, over, or gone: those that wait for it look again.
     fn wake_waiters(&self, state: &mut State, key: &Key) {
         let Some(waiters) = state.waiters.get_mut(key) else { return };
-        let waits = |waiter: &Key| {
-            state.jobs.get(waiter).is_some_and(|job| awaits(job).contains(&key.name.as_str()))
-        };
+        let waits =
+            |waiter: &Key| state.jobs.get(waiter).is_some_and(|job| job.awaits.contains(&key.name));
         waiters.retain(waits);
         if waiters.is_empty() {
             state.waiters.remove(key);
@@ -314,7 +316,7 @@ impl Cache {
     fn wake_owner(&self, state: &mut State, pod: &Pod) {
         let Some(owner) = owner(pod) else { return self.wake_adopters(state, pod) };
         let key = Key::new(Kind::Job, pod.namespace(), owner.name.as_str());
-        if state.jobs.get(&key).is_some_and(|job| job.uid() == owner.uid) {
+        if state.jobs.get(&key).is_some_and(|job| job.uid == owner.uid) {
             state.queue.wake(&key);
             self.jobs_due.notify_one();
         }
@@ -326,7 +328,7 @@ impl Cache {
         let near = state.jobs.range(first..);
         let near = near.take_while(|(key, _)| key.namespace == pod.namespace());
         let adopters: Vec<Key> =
-            near.filter(|(_, job)| adopts(job, pod)).map(|(key, _)| key.clone()).collect();
+            near.filter(|(_, job)| job.claims.include(pod)).map(|(key, _)| key.clone()).collect();
         let free = controller(pod).is_none() && pod.has_finalizer(TRACKING_FINALIZER);
         if free && adopters.is_empty() {
             state.strays.push_back((pod.namespace().to_owned(), pod.name().to_owned()));
@@ -342,7 +344,8 @@ impl Cache {
         state.expiries.set(key, None);
         let held = state.jobs.remove(key);
         self.wake_waiters(state, key);
-        let Some(uid) = job.or(held.as_deref()).map(|job| job.uid().to_owned()) else { return };
+        let told = job.map(|job| job.uid().to_owned());
+        let Some(uid) = told.or_else(|| held.map(|held| held.uid)) else { return };
         state.orphaned.push_back((key.namespace.clone(), uid));
         self.orphans_due.notify_one();
     }
@@ -401,7 +404,9 @@ impl Cache {
         let mut state = self.state();
         let known: BTreeSet<&str> = jobs.all.values().map(String::as_str).collect();
         // What is newer than the list was made meanwhile, by this engine.
-        state.jobs.retain(|_, job| known.contains(job.uid()) || revision(&**job) > jobs.revision);
+        state
+            .jobs
+            .retain(|_, job| known.contains(job.uid.as_str()) || job.revision > jobs.revision);
         state.expiries.retain(|key| jobs.all.contains_key(key));
         let uids: BTreeSet<&str> = pods.all.values().map(String::as_str).collect();
         let gone = state.pods.iter().filter(|(uid, entry)| {

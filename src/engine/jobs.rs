@@ -16,7 +16,7 @@ use tracing::{debug, error, warn};
 use super::clock::later;
 use super::events::Teller;
 use super::metrics::{Look, took};
-use super::{Shared, gc, pod_security};
+use super::{Shared, cache, gc, pod_security};
 use crate::api::deletion::mark_pod;
 use crate::api::event::Note;
 use crate::api::object::{Key, Object};
@@ -73,7 +73,16 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
 
 /// One look. Answers when to look again, if nothing else happens.
 async fn look(shared: Arc<Shared>, key: Key) -> Option<Timestamp> {
-    let (job, pods) = shared.cache.job(&key)?;
+    let (revision, pods) = shared.cache.job(&key)?;
+    let job = match shared.store.get::<Job>(&key.namespace, &key.name).await {
+        Ok(Some(job)) if cache::revision(&job) == revision => job,
+        // The news of it are on their way, and wake it.
+        Ok(_) => return None,
+        Err(error) => {
+            warn!(%error, %key, "cannot read the Job");
+            return Some(later(shared.clock.now(), RETRY));
+        }
+    };
     let (begun, mut what) = (shared.clock.now(), Look::Reconciling);
     let reconciled = reconcile(&shared, &job, &pods, &mut what).await;
     let took = took(begun, shared.clock.now());

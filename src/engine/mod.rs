@@ -15,6 +15,7 @@ mod crons;
 mod events;
 mod follow;
 mod gc;
+mod held;
 mod jobs;
 mod listed;
 pub(crate) mod metrics;

@@ -34,7 +34,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use crate::api::event::Note;
 
 pub use after::awaits;
-pub use claim::adopts;
+pub use claim::Claims;
 pub use failure_policy::failure_rule;
 pub use reconcile::reconcile;
 

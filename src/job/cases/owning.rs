@@ -5,8 +5,9 @@ use k8s_openapi::api::batch::v1::{Job, JobCondition, JobStatus};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 
+use super::super::claim::adopts;
 use super::super::testing::{at, deleted, job, pod, succeeded};
-use super::super::{Action, adopts};
+use super::super::{Action, Claims};
 use super::{COMPLETE, conditions, counts, created, look};
 
 fn selecting(parallelism: i32) -> Job {
@@ -63,6 +64,28 @@ fn what_is_deleted_or_over_or_another_ones_is_not_adopted() {
     let mut all = job;
     all.spec.as_mut().unwrap().selector = Some(LabelSelector::default());
     assert!(!adopts(&all, &free));
+}
+
+#[test]
+fn a_job_without_a_selector_of_its_own_claims_what_bears_its_uid() {
+    let mut job = job(2, Some(5));
+    let uid_label = "batch.kubernetes.io/controller-uid".to_owned();
+    let mut selector = LabelSelector {
+        match_labels: Some([(uid_label.clone(), "u".to_owned())].into()),
+        match_expressions: None,
+    };
+    job.spec.as_mut().unwrap().selector = Some(selector.clone());
+    assert_eq!(Claims::of(&job), Claims::Labelled("u".to_owned()));
+    let mut own = alone(pod("a", "Running"));
+    assert!(!adopts(&job, &own));
+    own.metadata.labels = Some([(uid_label, "u".to_owned())].into());
+    assert!(adopts(&job, &own));
+
+    let labels = selector.match_labels.get_or_insert_default();
+    labels.insert("app".to_owned(), "a".to_owned());
+    job.spec.as_mut().unwrap().selector = Some(selector.clone());
+    assert_eq!(Claims::of(&job), Claims::Selected(Box::new(selector)));
+    assert!(!adopts(&job, &own));
 }
 
 #[test]
