@@ -55,22 +55,28 @@ enum News {
     Job(Change),
 }
 
-/// The CronJobs and the Jobs that they control.
+/// The CronJobs, and which Jobs they control: there may be very many that are over, so whoever looks at
+/// them reads them from the store.
 struct Known {
     crons: BTreeMap<Key, CronJob>,
     /// By the CronJob's uid.
-    jobs: BTreeMap<String, BTreeMap<Key, Job>>,
+    jobs: BTreeMap<String, BTreeSet<Key>>,
     queue: Queue<Key>,
 }
 
 /// Reads everything, then follows the changes until a watch falls behind.
 async fn follow(shared: &Shared, stop: &CancellationToken) -> Result<(), store::Error> {
     // Jobs first: the CronJob of a Job is never taken for gone.
-    let (jobs, jobs_at) = shared.store.list::<Job>(None).await?;
+    let (mut known, mut jobs_at) = (Known::new(), None);
+    let mut pages = shared.store.pages::<Job>(None);
+    while let Some((page, revision)) = pages.next().await? {
+        jobs_at.get_or_insert(revision);
+        page.iter().for_each(|job| known.put_job(job));
+    }
     let (crons, crons_at) = shared.store.list::<CronJob>(None).await?;
-    let mut job_changes = shared.store.watch(Kind::Job, jobs_at);
+    let mut job_changes = shared.store.watch(Kind::Job, jobs_at.unwrap_or(0));
     let mut cron_changes = shared.store.watch(Kind::CronJob, crons_at);
-    let mut known = Known::new(crons, jobs);
+    crons.into_iter().for_each(|cron| known.put_cron(cron));
     known.delete_orphans(shared).await?;
     loop {
         shared.metrics.waiting("cronjob", known.queue.depth());
@@ -95,21 +101,20 @@ async fn follow(shared: &Shared, stop: &CancellationToken) -> Result<(), store::
 }
 
 impl Known {
-    fn new(crons: Vec<CronJob>, jobs: Vec<Job>) -> Self {
-        let mut known = Self { crons: BTreeMap::new(), jobs: BTreeMap::new(), queue: Queue::new() };
-        for cron in crons {
-            known.queue.wake(&cron.key());
-            known.crons.insert(cron.key(), cron);
-        }
-        jobs.into_iter().for_each(|job| known.put_job(job));
-        known
+    fn new() -> Self {
+        Self { crons: BTreeMap::new(), jobs: BTreeMap::new(), queue: Queue::new() }
     }
 
-    fn put_job(&mut self, job: Job) {
-        let Some(owner) = owner(&job) else { return };
-        let (uid, cron) = (owner.uid.clone(), key_of(owner, job.namespace()));
-        self.jobs.entry(uid).or_default().insert(job.key(), job);
-        self.wake(&cron);
+    fn put_cron(&mut self, cron: CronJob) {
+        let key = cron.key();
+        self.queue.wake(&key);
+        self.crons.insert(key, cron);
+    }
+
+    fn put_job(&mut self, job: &Job) {
+        let Some(owner) = owner(job) else { return };
+        self.jobs.entry(owner.uid.clone()).or_default().insert(job.key());
+        self.wake(&key_of(owner, job.namespace()));
     }
 
     fn wake(&mut self, key: &Key) {
@@ -128,7 +133,7 @@ impl Known {
             self.wake(&key_of(owner, before.namespace()));
         }
         if let Some(job) = change.object::<Job>()? {
-            self.put_job(job);
+            self.put_job(&job);
         }
         self.jobs.retain(|_, jobs| !jobs.is_empty());
         Ok(())
@@ -137,8 +142,7 @@ impl Known {
     async fn cron_changed(&mut self, shared: &Shared, change: &Change) -> Result<(), store::Error> {
         match change.object::<CronJob>()? {
             Some(cron) => {
-                self.queue.wake(&change.key);
-                self.crons.insert(change.key.clone(), cron);
+                self.put_cron(cron);
                 Ok(())
             }
             None => {
@@ -153,8 +157,10 @@ impl Known {
     async fn delete_orphans(&mut self, shared: &Shared) -> Result<(), store::Error> {
         let uids: BTreeSet<&str> = self.crons.values().map(Object::uid).collect();
         let orphaned = self.jobs.iter().filter(|(uid, _)| !uids.contains(uid.as_str()));
-        for job in orphaned.flat_map(|(_, jobs)| jobs.values()) {
-            delete_job(shared, job, false).await?;
+        for (uid, jobs) in orphaned {
+            for job in read(shared, uid, jobs).await? {
+                delete_job(shared, &job, false).await?;
+            }
         }
         Ok(())
     }
@@ -165,12 +171,11 @@ impl Known {
         while let Some(key) = self.queue.pop() {
             let mut looked = Looked::default();
             if let Some(cron) = self.crons.get(&key) {
-                let jobs = self.jobs.get(cron.uid()).into_iter().flat_map(|jobs| jobs.values());
-                looked = look(shared, cron, &jobs.collect::<Vec<_>>(), now).await;
+                looked = look(shared, cron, self.jobs.get(cron.uid()), now).await;
             }
             self.queue.done(&key, looked.again);
             // The news of the CronJob may come first, and its Jobs must not be missing then.
-            looked.made.into_iter().for_each(|job| self.put_job(job));
+            looked.made.iter().for_each(|job| self.put_job(job));
         }
     }
 }
@@ -184,12 +189,13 @@ struct Looked {
     made: Vec<Job>,
 }
 
-async fn look(shared: &Shared, cron: &CronJob, jobs: &[&Job], now: Timestamp) -> Looked {
-    let looked = match cron.is_deleting() {
-        true => take_down(shared, cron, jobs).await.map(|()| Looked::default()),
-        false => reconcile(shared, cron, jobs, now).await,
-    };
-    let again = match looked {
+async fn look(
+    shared: &Shared,
+    cron: &CronJob,
+    jobs: Option<&BTreeSet<Key>>,
+    now: Timestamp,
+) -> Looked {
+    let again = match act(shared, cron, jobs, now).await {
         Ok(looked) => return looked,
         Err(error @ store::Error::Conflict { .. }) => {
             debug!(%error, "somebody else was faster: looking again");
@@ -208,6 +214,37 @@ async fn look(shared: &Shared, cron: &CronJob, jobs: &[&Job], now: Timestamp) ->
         }
     };
     Looked { again, made: Vec::new() }
+}
+
+async fn act(
+    shared: &Shared,
+    cron: &CronJob,
+    jobs: Option<&BTreeSet<Key>>,
+    now: Timestamp,
+) -> Result<Looked, store::Error> {
+    let jobs = match jobs {
+        Some(jobs) => read(shared, cron.uid(), jobs).await?,
+        None => Vec::new(),
+    };
+    let jobs: Vec<&Job> = jobs.iter().collect();
+    match cron.is_deleting() {
+        true => take_down(shared, cron, &jobs).await.map(|()| Looked::default()),
+        false => reconcile(shared, cron, &jobs, now).await,
+    }
+}
+
+/// The Jobs of the CronJob with this uid, as they are now.
+async fn read(
+    shared: &Shared,
+    cron_uid: &str,
+    keys: &BTreeSet<Key>,
+) -> Result<Vec<Job>, store::Error> {
+    let mut jobs = Vec::new();
+    for key in keys {
+        let job = shared.store.get::<Job>(&key.namespace, &key.name).await?;
+        jobs.extend(job.filter(|job| owner(job).is_some_and(|owner| owner.uid == cron_uid)));
+    }
+    Ok(jobs)
 }
 
 async fn reconcile(
