@@ -137,12 +137,13 @@ pub trait Backend: Send + Sync + 'static {
 
     async fn commit(&self, batch: Batch) -> Result<Written, Error>;
 
-    /// The changes after `from` below a prefix, in order, and the revision up to which they are
-    /// complete. [`Error::Compacted`] if some of them are no longer kept.
+    /// The changes after `from` below a prefix, in order, at most so many, and the revision up to which
+    /// they are complete. [`Error::Compacted`] if some of them are no longer kept.
     async fn history(
         &self,
         prefix: &str,
         from: Revision,
+        limit: usize,
     ) -> Result<(Vec<RawChange>, Revision), Error>;
 
     /// The changes from now on. A receiver that lags has to read the history again.

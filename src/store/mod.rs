@@ -200,6 +200,9 @@ impl Store {
 /// How many objects a page has.
 const PAGE: usize = 500;
 
+/// How many changes a watcher that is behind takes into memory at once.
+const HISTORY_PAGE: usize = 256;
+
 /// All objects of a kind, some at a time.
 #[derive(Debug)]
 pub struct Pages<'a, O> {
@@ -359,10 +362,11 @@ impl Watch {
                 continue;
             }
             if self.behind {
-                let (changes, revision) = self.backend.history(&self.prefix, self.passed).await?;
+                let read = self.backend.history(&self.prefix, self.passed, HISTORY_PAGE).await?;
+                let (changes, revision) = read;
+                self.behind = changes.len() == HISTORY_PAGE;
                 self.pending.extend(changes.into_iter().map(Arc::new));
                 self.passed = revision;
-                self.behind = false;
                 continue;
             }
             match self.live.recv().await {

@@ -223,8 +223,10 @@ impl Backend for Sqlite {
         &self,
         prefix: &str,
         from: Revision,
+        limit: usize,
     ) -> Result<(Vec<RawChange>, Revision), Error> {
         let within = Range::below(prefix);
+        let most = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut connection = self.read();
         let read = |connection: &mut Connection| -> rusqlite::Result<_> {
             let snapshot = connection.transaction()?;
@@ -233,9 +235,9 @@ impl Backend for Sqlite {
             let changes = snapshot
                 .prepare_cached(
                     "SELECT revision, key, value, previous FROM history
-                     WHERE revision > ?1 AND key >= ?2 AND key < ?3 ORDER BY revision",
+                     WHERE revision > ?1 AND key >= ?2 AND key < ?3 ORDER BY revision LIMIT ?4",
                 )?
-                .query_map(params![from, within.start, within.end], |row| {
+                .query_map(params![from, within.start, within.end, most], |row| {
                     Ok(RawChange {
                         revision: row.get(0)?,
                         key: row.get(1)?,
@@ -250,6 +252,10 @@ impl Backend for Sqlite {
         if from < compacted {
             return Err(Error::Compacted { from, oldest: compacted });
         }
+        let revision = match changes.last() {
+            Some(last) if changes.len() == limit => last.revision,
+            Some(_) | None => revision,
+        };
         Ok((changes, revision))
     }
 
