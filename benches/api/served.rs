@@ -48,6 +48,7 @@ async fn serve(dir: &Path) {
             address: None,
             root: dir.to_owned(),
             host: "here".to_owned(),
+            host_ips: Vec::new(),
             capacity: Amounts::default(),
             allocatable: Amounts::default(),
         },
