@@ -8,20 +8,29 @@ use serde_json::Value;
 
 use super::Exit;
 use super::jsonpath;
-use super::remote::{Error, Observer, Remote, Resource, named};
+use super::remote::{Error, Observer, Remote};
+use super::targets::{Selection, Target};
 
 /// Wait until a Job is over, or until something holds of an object
 ///
 /// Without --for: ends with the Job, whichever way. Exit codes: 0 complete, 1 failed, 4 timed out.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  kiln wait job/pi
+  kiln wait --for=condition=complete jobs -l app=math --timeout 10m
+  kiln wait --for=jsonpath='{.status.succeeded}'=3 job/pi
+  kiln wait --for=delete pods --all")]
 pub(super) struct Args {
-    /// TYPE/NAME
-    #[arg(required = true, value_name = "TYPE/NAME")]
+    /// `TYPE NAME...`, `TYPE/NAME...`, or TYPE with --all or -l
     objects: Vec<String>,
 
-    /// condition=NAME[=VALUE], jsonpath={.path}[=VALUE], create, delete
+    #[command(flatten)]
+    selection: Selection,
+
+    /// condition=NAME[=VALUE], jsonpath={.path}[=VALUE], create, delete; several: one after the other
     #[arg(long = "for", value_name = "WHAT")]
-    wanted: Option<String>,
+    wanted: Vec<String>,
 
     /// How long [default: 30s; without --for as long as it takes]
     #[arg(long, value_name = "TIME", value_parser = super::settings::duration)]
@@ -99,48 +108,62 @@ fn holds(object: &Value, kind: &str, status: &str) -> bool {
     let is = |value: &Value, text: &str| {
         value.as_str().is_some_and(|value| value.eq_ignore_ascii_case(text))
     };
+    // A condition of an object as it was before its last change says nothing of it now.
+    let generation = object["metadata"]["generation"].as_i64().unwrap_or_default();
+    let is_current = |condition: &Value| {
+        condition["observedGeneration"].as_i64().is_none_or(|g| g >= generation)
+    };
     let conditions = object["status"]["conditions"].as_array();
-    conditions.into_iter().flatten().any(|c| is(&c["type"], kind) && is(&c["status"], status))
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|c| is(&c["type"], kind) && is(&c["status"], status) && is_current(c))
 }
 
 pub(super) async fn run(args: &Args, remote: &Remote) -> Result<Exit, Error> {
-    let wanted = args.wanted.as_deref().map_or(Ok(Wanted::End), Wanted::read)?;
-    let timeout = args.timeout.or_else(|| (wanted != Wanted::End).then_some(TIMEOUT));
-    let mut exit = Exit::Done;
+    let mut wanted =
+        args.wanted.iter().map(|text| Wanted::read(text)).collect::<Result<Vec<_>, _>>()?;
+    // A Job takes as long as it takes.
+    let timeout = args.timeout.or_else(|| (!wanted.is_empty()).then_some(TIMEOUT));
+    if wanted.is_empty() {
+        wanted.push(Wanted::End);
+    }
+    let targets = args.selection.find(&args.objects, remote).await?;
+    if targets.is_empty() && !wanted.contains(&Wanted::Delete) {
+        return Err(Error::failed("no matching resources found"));
+    }
+    let is_no_job = |target: &&Target| !target.resource.is("Job");
+    if wanted.contains(&Wanted::End)
+        && let Some(target) = targets.iter().find(is_no_job)
+    {
+        return Err(Error::usage(format!("say with --for what of {target} to wait for")));
+    }
     let until = timeout.and_then(|timeout| remote.clock.now().checked_add(timeout).ok());
-    for object in &args.objects {
-        let (kind, name) = object
-            .split_once('/')
-            .ok_or_else(|| Error::usage(format!("{object:?}: expected TYPE/NAME")))?;
-        let resource = named(remote, kind).await?;
-        if wanted == Wanted::End && !resource.is("Job") {
-            return Err(Error::usage(format!("say with --for what of {object} to wait for")));
-        }
-        let waited = one(&wanted, &resource, name, remote);
-        // What was waited for in vain is dropped.
-        let ended = tokio::select! {
-            ended = waited => ended?,
-            () = remote.clock.sleep_until(until) => {
-                let message = format!(
-                    "timed out waiting for the condition on {}/{name}", resource.plural
-                );
-                return Err(Error::TimedOut { message });
+    let mut exit = Exit::Done;
+    for target in &targets {
+        for wanted in &wanted {
+            // What was waited for in vain is dropped.
+            let ended = tokio::select! {
+                biased;
+                ended = one(wanted, target, remote) => ended?,
+                () = remote.clock.sleep_until(until) => {
+                    let Target { resource, name, .. } = target;
+                    let message = format!(
+                        "timed out waiting for the condition on {}/{name}", resource.plural
+                    );
+                    return Err(Error::TimedOut { message });
+                }
+            };
+            if ended == Exit::Failed {
+                exit = Exit::Failed;
             }
-        };
-        if ended == Exit::Failed {
-            exit = Exit::Failed;
         }
     }
     Ok(exit)
 }
 
-async fn one(
-    wanted: &Wanted,
-    resource: &Resource,
-    name: &str,
-    remote: &Remote,
-) -> Result<Exit, Error> {
-    let mut observer = Observer::new(remote, resource, name);
+async fn one(wanted: &Wanted, target: &Target, remote: &Remote) -> Result<Exit, Error> {
+    let mut observer = Observer::within(remote, &target.resource, &target.namespace, &target.name);
     loop {
         let object = observer.next().await?;
         if let Some(exit) = wanted.met(object.as_ref())? {
@@ -149,12 +172,12 @@ async fn one(
                 (Wanted::End, _) => "complete",
                 (..) => "condition met",
             };
-            remote.print(format!("{resource}/{name} {told}\n"));
+            remote.print(format!("{target} {told}\n"));
             return Ok(exit);
         }
         if object.is_none() && *wanted != Wanted::Create {
             // The refusal is the server's to word.
-            remote.get(&remote.path_of(resource, name)).await?;
+            remote.get(&target.path()).await?;
         }
     }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![cfg_attr(test, expect(dead_code, reason = "the tests of the API use more of it"))]
 
+mod following;
 mod reading;
 #[path = "../served/mod.rs"]
 mod served;

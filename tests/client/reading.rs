@@ -97,3 +97,25 @@ async fn a_long_list_is_read_in_pages() {
     assert_eq!(table.lines().count(), 6, "{table}");
     served.stop().await;
 }
+
+#[tokio::test]
+async fn several_objects_are_waited_for() {
+    let served = Served::idle().await;
+    for name in ["a", "b"] {
+        served.post(JOBS, &a_job(name)).await.expect(201);
+    }
+    let parallelism = "--for=jsonpath={.spec.parallelism}=1";
+    for words in [
+        &["wait", parallelism, "job", "a", "b"][..],
+        &["wait", parallelism, "jobs", "--all"],
+        &["wait", parallelism, "--for=create", "job/a", "job/b"],
+    ] {
+        let told = done(&served, words).await;
+        assert!(told.starts_with("job.batch/a condition met\n"), "{told}");
+        assert!(told.ends_with("job.batch/b condition met\n"), "{told}");
+    }
+    let (exit, _, stderr) = kiln(&served, &["wait", parallelism, "jobs", "-l", "no=such"]).await;
+    assert_eq!((exit, stderr.as_str()), (Exit::Failed, "error: no matching resources found\n"));
+    assert_eq!(done(&served, &["wait", "--for=delete", "pods", "--all"]).await, "");
+    served.stop().await;
+}
