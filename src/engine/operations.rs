@@ -437,14 +437,16 @@ fn learn_image(
 
 /// As the kubelet words it, for what people search for.
 fn note(image: &str, pulled: &Pulled) -> String {
-    match &pulled.transfer {
-        Some(transfer) => format!(
-            "Successfully pulled image \"{image}\" in {} ({} including waiting). Image size: {} bytes.",
-            seconds(transfer.took),
-            seconds(transfer.took_with_wait),
-            transfer.bytes
-        ),
-        None => format!("Container image \"{image}\" already present on machine"),
+    let Some(transfer) = &pulled.transfer else {
+        return format!("Container image \"{image}\" already present on machine");
+    };
+    let (took, with_wait) = (seconds(transfer.took), seconds(transfer.took_with_wait));
+    let text =
+        format!("Successfully pulled image \"{image}\" in {took} ({with_wait} including waiting)");
+    match transfer.bytes {
+        // The registry was asked, and all of it was here.
+        0 => text,
+        bytes => format!("{text}. Image size: {bytes} bytes."),
     }
 }
 

@@ -17,8 +17,8 @@ use super::status::{self, Shown, Statuses};
 use super::storage::EVICTED;
 use super::timer::{Alarm, backoff, later, whole};
 use super::{
-    Action, Image, Lack, Ledger, Observed, Operation, Plan, Record, RefusedReason, Rules, Sandbox,
-    Signal, State,
+    Action, Image, Lack, Ledger, Observed, Operation, Plan, PullPolicy, Record, RefusedReason,
+    Rules, Sandbox, Signal, State,
 };
 use crate::api::event::Note;
 use crate::api::extensions::decides;
@@ -260,8 +260,10 @@ impl Look<'_> {
             return;
         }
         self.actions.push(action);
-        let note = Note::normal("Pulling", format!("Pulling image \"{image}\""));
-        self.tell(member.note(note));
+        if policy != PullPolicy::Never {
+            let note = Note::normal("Pulling", format!("Pulling image \"{image}\""));
+            self.tell(member.note(note));
+        }
         self.sandbox_is_ready();
     }
 

@@ -153,7 +153,7 @@ pub enum Executed {
 pub struct Pulled {
     /// `<repository>@<digest>`.
     pub id: String,
-    /// Whether something was fetched, how much, and for how long it took.
+    /// How much was fetched, and how long it took; `None` where no registry was asked.
     pub transfer: Option<Transfer>,
 }
 

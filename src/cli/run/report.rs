@@ -249,11 +249,9 @@ fn pulled(message: &str) -> Option<String> {
     let rest = message.strip_prefix("Successfully pulled image \"")?;
     let (image, rest) = rest.split_once("\" in ")?;
     let (time, rest) = rest.split_once(' ')?;
-    let size = rest.split_once("Image size: ").and_then(|(_, size)| size.strip_suffix('.'));
-    Some(match size {
-        Some(size) => format!("pulled {image} in {time} ({size})"),
-        None => format!("pulled {image} in {time}"),
-    })
+    let (_, size) = rest.split_once("Image size: ")?;
+    let size = size.strip_suffix('.')?;
+    Some(format!("pulled {image} in {time} ({size})"))
 }
 
 #[cfg(test)]
@@ -330,8 +328,12 @@ mod tests {
             ["pulled busybox:1 in 1.200s (2154321 bytes)"]
         );
         assert_eq!(report.event(&event("Normal", "Pulled", text)), [""; 0]);
-        let there = "Container image \"busybox:1\" already present on machine";
-        assert_eq!(report.event(&event("Normal", "Pulled", there)), [""; 0]);
+        for there in [
+            "Container image \"busybox:2\" already present on machine",
+            "Successfully pulled image \"busybox:2\" in 12ms (12ms including waiting)",
+        ] {
+            assert_eq!(report.event(&event("Normal", "Pulled", there)), [""; 0]);
+        }
     }
 
     #[test]

@@ -90,7 +90,9 @@ impl Inner {
         let id = reference::pinned(image, &resolved.digest);
         let local = self.unpacked(image).await.map_err(|s| self.looked_up(&s))?;
         if local.is_some_and(|local| local.id == id) {
-            return Ok(Pulled { id, transfer: None });
+            let took = self.now.since(asked);
+            let transfer = Transfer { bytes: 0, took, took_with_wait: took };
+            return Ok(Pulled { id, transfer: Some(transfer) });
         }
         // Whoever has nothing to fetch waits for nobody.
         let queued = self.now.read();
@@ -108,7 +110,7 @@ impl Inner {
         let took_with_wait = self.now.since(asked);
         let took = took_with_wait.saturating_sub(waited);
         let transfer = Transfer { bytes, took, took_with_wait };
-        Ok(Pulled { id, transfer: (bytes > 0).then_some(transfer) })
+        Ok(Pulled { id, transfer: Some(transfer) })
     }
 
     /// Unpacks an image that is in the content store.
