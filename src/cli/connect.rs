@@ -20,6 +20,8 @@ use crate::runtime::{self, Containerd};
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) runtime: Arc<Containerd>,
+    /// containerd's.
+    pub(super) version: String,
     managed: Option<Managed>,
 }
 
@@ -50,12 +52,15 @@ pub(super) async fn connect(
         checked = client.check() => checked.map_err(anyhow::Error::from),
         () = cancel.cancelled() => Err(anyhow!("cancelled")),
     };
-    if let Err(error) = checked {
-        if let Some(managed) = managed {
-            managed.stop().await;
+    let version = match checked {
+        Ok(version) => version,
+        Err(error) => {
+            if let Some(managed) = managed {
+                managed.stop().await;
+            }
+            return Err(error);
         }
-        return Err(error);
-    }
+    };
     let settings = runtime::Settings {
         root: root.to_owned(),
         log_dir: log_dir.to_owned(),
@@ -72,7 +77,7 @@ pub(super) async fn connect(
     };
     let clock = clock.clone();
     let runtime = Containerd::new(client, settings, Arc::new(move || clock.now()));
-    Ok(Connection { runtime: Arc::new(runtime), managed })
+    Ok(Connection { runtime: Arc::new(runtime), version, managed })
 }
 
 impl Connection {

@@ -70,6 +70,8 @@ pub struct Listen {
     pub host: String,
     /// Its addresses, as its pods have them for `status.hostIPs`.
     pub host_ips: Vec<String>,
+    /// What runs its containers: `containerd://1.6.20`.
+    pub container_runtime: String,
     /// What this host has, and what of it the pods may ask for.
     pub capacity: Amounts,
     pub allocatable: Amounts,

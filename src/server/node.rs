@@ -90,7 +90,7 @@ fn render(host: &Listen, now: Timestamp) -> Value {
                 "bootID": read("/proc/sys/kernel/random/boot_id"),
                 "machineID": read("/etc/machine-id"), "systemUUID": read("/etc/machine-id"),
                 "osImage": os_image.unwrap_or("Linux").trim_matches('"'),
-                "containerRuntimeVersion": "containerd://",
+                "containerRuntimeVersion": host.container_runtime,
                 "kubeletVersion": format!("kiln-{}", env!("CARGO_PKG_VERSION")),
                 "kubeProxyVersion": "",
             },

@@ -101,6 +101,7 @@ impl Served {
             root: root.path().to_owned(),
             host: "here".to_owned(),
             host_ips: vec!["127.0.0.1".to_owned()],
+            container_runtime: "containerd://0".to_owned(),
             capacity: ROOM,
             allocatable: ROOM,
         };

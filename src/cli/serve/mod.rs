@@ -208,6 +208,7 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
         root: root.clone(),
         host: settings.pod.node_name.clone(),
         host_ips: settings.pod.host_ips.clone(),
+        container_runtime: format!("containerd://{}", connection.version),
         capacity,
         allocatable,
     };
@@ -348,6 +349,7 @@ mod tests {
                 root: root.path().to_owned(),
                 host: "here".to_owned(),
                 host_ips: Vec::new(),
+                container_runtime: "containerd://0".to_owned(),
                 capacity: Amounts::default(),
                 allocatable: Amounts::default(),
             },
