@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use super::Exit;
 use super::get::indented;
 use super::output::Output;
-use super::settings::{self, Settings};
+use super::settings::{self, Network, Settings};
 use super::table::Columns;
 use crate::monitor;
 use crate::runtime::inspect::{Asked, Finding, Verdict, inspect};
@@ -41,6 +41,10 @@ pub(super) async fn run(args: &Args, output: &Output) -> Exit {
     let kiln = std::env::current_exe().unwrap_or_else(|_| "kiln".into());
     let monitor = monitor::binary(&kiln);
     let log_dir = settings.log_dir.clone().unwrap_or_else(|| settings.root.clone());
+    let plugins = match settings.network {
+        Some(Network::Cni) | None => Some(settings.plugins()),
+        Some(Network::Host | Network::None) => None,
+    };
     let found = inspect(&Asked {
         containerd: match &settings.containerd {
             settings::Containerd::Managed => None,
@@ -51,6 +55,8 @@ pub(super) async fn run(args: &Args, output: &Output) -> Exit {
         monitor: &monitor,
         root: &settings.root,
         log_dir: &log_dir,
+        plugins: plugins.as_ref(),
+        needs_plugins: settings.network == Some(Network::Cni),
     })
     .await;
     let text = match args.output {

@@ -14,6 +14,7 @@ use tokio::process::Command;
 use super::Error;
 use super::cgroups::Cgroups;
 use super::containerd::{Client, NAMESPACE, call, plain};
+use super::network::{Plugins, State};
 
 /// How good it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -46,15 +47,16 @@ pub struct Asked<'a> {
     pub monitor: &'a Path,
     pub root: &'a Path,
     pub log_dir: &'a Path,
+    /// Where CNI plugins are looked for; `None`: pods are on no network of theirs.
+    pub plugins: Option<&'a Plugins>,
+    /// Whether pods are to be on one, come what may.
+    pub needs_plugins: bool,
 }
 
 const SNAPSHOTTER: &str = "overlayfs";
 const SNAPSHOTTER_TYPE: &str = "io.containerd.snapshotter.v1";
 /// The oldest kernel on which overlayfs and pidfds work as containerd needs them.
 const KERNEL: (u32, u32) = (4, 18);
-/// Where the plugins of CNI are, by the packages of distributions.
-const CNI_BIN: [&str; 2] = ["/opt/cni/bin", "/usr/lib/cni"];
-const CNI_CONF: &str = "/etc/cni/net.d";
 /// Less room is not enough to unpack an image, or soon will not be.
 const ROOM_FAIL: u64 = 100 << 20;
 const ROOM_WARN: u64 = 1 << 30;
@@ -76,7 +78,10 @@ pub async fn inspect(asked: &Asked<'_>) -> Vec<Finding> {
     found.push(overlay(&fs::read_to_string("/proc/filesystems").unwrap_or_default()));
     found.push(seccomp());
     found.push(apparmor());
-    found.push(cni());
+    found.push(match asked.plugins {
+        Some(plugins) => cni(plugins.state(), asked.needs_plugins),
+        None => ok("cni", "not in use"),
+    });
     found.push(room("root", asked.root));
     found.push(room("log dir", asked.log_dir));
     found.push(at_least(
@@ -333,27 +338,29 @@ fn apparmor() -> Finding {
     }
 }
 
-/// What a network of containers would be made with.
-fn cni() -> Finding {
-    let plugins = CNI_BIN.iter().find(|dir| Path::new(dir).join("bridge").exists());
-    let lists = fs::read_dir(CNI_CONF).into_iter().flatten().flatten();
-    let mut lists: Vec<String> = lists
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|name| [".conflist", ".conf", ".json"].iter().any(|end| name.ends_with(end)))
-        .collect();
-    lists.sort();
-    let config = match lists.first() {
-        Some(name) => format!("{CNI_CONF}/{name}"),
-        None => format!("nothing in {CNI_CONF}"),
-    };
-    match plugins {
-        Some(dir) => ok("cni", format!("plugins in {dir}, {config}")),
-        None => bad(
+/// What pods would be connected by.
+fn cni(state: Result<State, String>, is_needed: bool) -> Finding {
+    match state {
+        Ok(State { list: Some(file), .. }) => {
+            ok("cni", format!("the network of {}", file.display()))
+        }
+        Ok(State { list: None, confined: None }) => ok("cni", "a bridge of kiln's own"),
+        Ok(State { list: None, confined: Some(why) }) => bad(
             "cni",
             Verdict::Warn,
-            format!("no plugins, {config}"),
-            "apt-get install containernetworking-plugins, for networks of containers",
+            format!("a bridge of kiln's own, from which pods reach this host only: {why}"),
+            "apt-get install iptables",
         ),
+        Err(why) => {
+            let verdict = if is_needed { Verdict::Fail } else { Verdict::Warn };
+            let (found, cure) = why.split_once("; ").unwrap_or((&why, "mend that file"));
+            bad(
+                "cni",
+                verdict,
+                found,
+                format!("{cure}; or choose --network host or --network none"),
+            )
+        }
     }
 }
 
@@ -442,6 +449,18 @@ mod tests {
     fn a_file_system_is_in_the_kernel_by_its_name() {
         assert_eq!(overlay("nodev\tproc\nnodev\toverlay\n").verdict, Verdict::Ok);
         assert_eq!(overlay("nodev\toverlayx\n").verdict, Verdict::Warn);
+    }
+
+    #[test]
+    fn a_network_that_is_asked_for_and_cannot_be_made_fails() {
+        let state = Plugins::new(vec!["/nowhere".into()], "/nowhere".into()).state();
+        assert_eq!(cni(state.clone(), false).verdict, Verdict::Warn);
+        let found = cni(state, true);
+        assert_eq!(found.verdict, Verdict::Fail);
+        assert_eq!(found.found, "the CNI plugin `bridge` is not in /nowhere");
+        assert!(found.cure.unwrap().starts_with("install containernetworking-plugins, or "));
+        let confined = State { list: None, confined: Some("no iptables".to_owned()) };
+        assert_eq!(cni(Ok(confined), true).verdict, Verdict::Warn);
     }
 
     #[tokio::test]
