@@ -78,7 +78,8 @@ pub(super) async fn run(args: &Args, remote: &Remote) -> Result<Exit, Error> {
                     immutable::make_room(remote, &target, wanted, live).await.map_err(during)?;
                     (apply(&target, wanted, args, remote).await.map_err(during)?, "replaced")
                 } else {
-                    (wanted.clone(), "replaced")
+                    let tried = immutable::try_out(remote, &target, wanted).await;
+                    (tried.map_err(during)?, "replaced")
                 }
             }
             (Err(error), _) => return Err(during(error)),

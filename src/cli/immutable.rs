@@ -42,6 +42,22 @@ pub(super) fn is_over(job: &Value) -> bool {
     })
 }
 
+/// What would stand in the place of a Job, as the server has it; an error if it would be refused.
+pub(super) async fn try_out(
+    remote: &Remote,
+    target: &Target,
+    wanted: &Value,
+) -> Result<Value, Error> {
+    let parameters =
+        [("fieldManager", FIELD_MANAGER), ("fieldValidation", "Strict"), ("dryRun", "All")];
+    let tried = target.list() + &query(&parameters);
+    match remote.send(Method::POST, &tried, JSON, wanted).await {
+        // All else is looked at before the name is.
+        Err(error) if error.is_already_there() => Ok(wanted.clone()),
+        tried => tried,
+    }
+}
+
 /// Deletes a Job that is over, unless what is to stand in its place would be refused.
 pub(super) async fn make_room(
     remote: &Remote,
@@ -49,13 +65,7 @@ pub(super) async fn make_room(
     wanted: &Value,
     live: &Value,
 ) -> Result<(), Error> {
-    let parameters =
-        [("fieldManager", FIELD_MANAGER), ("fieldValidation", "Strict"), ("dryRun", "All")];
-    let tried = target.list() + &query(&parameters);
-    match remote.send(Method::POST, &tried, JSON, wanted).await {
-        Err(error) if !error.is_already_there() => return Err(error),
-        Ok(_) | Err(_) => {}
-    }
+    try_out(remote, target, wanted).await?;
     let meta = &live["metadata"];
     let options = json!({
         "kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background",

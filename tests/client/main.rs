@@ -188,11 +188,17 @@ async fn a_job_that_is_over_is_replaced_if_that_is_asked_for() {
     let before = done(&served, &uid).await;
     let (_, _, stderr) = kiln(&served, &["apply", "-f", name]).await;
     assert!(stderr.contains("`kiln apply --rerun` replaces the Job, which is over"), "{stderr}");
-    // What would be refused replaces nothing.
+    // What would be refused replaces nothing, and a try tells so.
     write("''");
-    let (exit, _, _) = kiln(&served, &["apply", "-f", name, "--rerun"]).await;
-    assert_eq!((exit, done(&served, &uid).await), (Exit::Failed, before.clone()));
+    let rerun = ["apply", "-f", name, "--rerun"];
+    let tried = [rerun.as_slice(), &["--dry-run=server"]].concat();
+    for words in [rerun.as_slice(), &tried] {
+        let (exit, _, _) = kiln(&served, words).await;
+        assert_eq!((exit, done(&served, &uid).await), (Exit::Failed, before.clone()));
+    }
     write("b");
+    assert_eq!(done(&served, &tried).await, "job.batch/j replaced (server dry run)\n");
+    assert_eq!(done(&served, &uid).await, before);
     assert_eq!(done(&served, &["apply", "-f", name, "--rerun"]).await, "job.batch/j replaced\n");
     assert_ne!(done(&served, &uid).await, before);
     served.stop().await;
