@@ -3,6 +3,7 @@
 //! Owns: the objects that a line describes. Must not know: what a server makes of them.
 
 mod data;
+mod login;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use self::data::Data;
 pub(super) use self::data::{literal, of_env_file, of_file, unique};
+use self::login::{Login, Pair};
 use super::Exit;
 use super::manifests::{Files, Named};
 use super::remote::{Error, JSON, Remote, known, named};
@@ -44,7 +46,9 @@ Examples:
   kiln create job now --from=cronjob/nightly
   kiln create cronjob nightly --image=busybox --schedule='0 3 * * *' -- date
   kiln create configmap settings --from-literal=level=debug --from-file=app.conf
-  kiln create secret generic login --from-literal=user=me --dry-run=client -o yaml";
+  kiln create secret generic login --from-literal=user=me --dry-run=client -o yaml
+  kiln create secret docker-registry pull --docker-server=r.example --docker-username=me \
+    --docker-password=secret";
 
 #[derive(Debug, Subcommand)]
 enum What {
@@ -124,6 +128,42 @@ enum SecretKind {
         #[command(flatten)]
         writing: Writing,
     },
+    /// A certificate and its key
+    Tls {
+        name: String,
+        #[command(flatten)]
+        pair: Pair,
+        #[command(flatten)]
+        writing: Writing,
+    },
+    /// A login at a registry, for imagePullSecrets
+    DockerRegistry {
+        name: String,
+        #[command(flatten)]
+        login: Login,
+        #[command(flatten)]
+        writing: Writing,
+    },
+}
+
+impl SecretKind {
+    fn writing(&self) -> &Writing {
+        match self {
+            Self::Generic { writing, .. }
+            | Self::Tls { writing, .. }
+            | Self::DockerRegistry { writing, .. } => writing,
+        }
+    }
+
+    fn object(&self) -> Result<Value, Error> {
+        match self {
+            Self::Generic { name, kind, data, .. } => Ok(secret(name, kind, data.read()?)),
+            Self::Tls { name, pair, .. } => Ok(secret(name, "kubernetes.io/tls", pair.read()?)),
+            Self::DockerRegistry { name, login, .. } => {
+                Ok(secret(name, "kubernetes.io/dockerconfigjson", login.read()?))
+            }
+        }
+    }
 }
 
 impl What {
@@ -132,9 +172,9 @@ impl What {
             Self::Job { writing, .. }
             | Self::Cronjob { writing, .. }
             | Self::Configmap { writing, .. }
-            | Self::Secret { kind: SecretKind::Generic { writing, .. } }
             | Self::Namespace { writing, .. }
             | Self::Serviceaccount { writing, .. } => writing,
+            Self::Secret { kind } => kind.writing(),
         }
     }
 
@@ -217,9 +257,7 @@ async fn object(what: &What, remote: &Remote) -> Result<Value, Error> {
             }},
         }),
         What::Configmap { name, data, .. } => config_map(name, data.read()?),
-        What::Secret { kind: SecretKind::Generic { name, kind, data, .. } } => {
-            secret(name, kind, data.read()?)
-        }
+        What::Secret { kind } => kind.object()?,
         What::Namespace { name, .. } => plain("Namespace", name),
         What::Serviceaccount { name, .. } => plain("ServiceAccount", name),
     })
