@@ -165,7 +165,8 @@ impl Request {
     }
 }
 
-/// The arguments of a verb, and which server it is for.
+// The arguments of a verb, and which server it is for. What the documentation of this type and of
+// `Connection` said would be shown in place of what the verb says of itself.
 #[derive(Debug, Args)]
 struct With<A: Args> {
     #[command(flatten)]
@@ -308,5 +309,26 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         Kiln::command().debug_assert();
+    }
+
+    /// `| verb | what |` of each, and of what is below it.
+    fn rows(command: &clap::Command, prefix: &str) -> String {
+        let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set());
+        let row = |verb: &clap::Command| {
+            let name = format!("{prefix}{}", verb.get_name());
+            let about = verb.get_about().expect("each verb says what it does");
+            format!("| `{name}` | {about} |\n") + &rows(verb, &format!("{name} "))
+        };
+        verbs.map(row).collect()
+    }
+
+    #[test]
+    fn every_verb_is_in_the_documentation_with_what_it_does() {
+        let expected = rows(&Kiln::command(), "");
+        let documented = include_str!("../../docs/cli.md");
+        let is_row = |line: &&str| line.starts_with("| `");
+        let documented: String =
+            documented.lines().filter(is_row).map(|line| line.to_owned() + "\n").collect();
+        assert_eq!(documented, expected, "the table of docs/cli.md and the verbs differ");
     }
 }

@@ -21,9 +21,7 @@ const SOCKET_CURE: &str = "is `kiln serve` running? Name its socket with `--sock
                            cluster with `--kubeconfig FILE`";
 const KUBECONFIG_CURE: &str = "is it running, and does the kubeconfig name the right address?";
 
-/// The server
-///
-/// A flag goes before an environment variable, the socket before a kubeconfig.
+// The server. A flag goes before an environment variable, the socket before a kubeconfig.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Server")]
 pub struct Connection {
