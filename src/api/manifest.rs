@@ -401,7 +401,9 @@ fn other(kind: &str) -> Option<Kind> {
 
 fn cure(kind: &str) -> &'static str {
     match kind {
-        "CronJob" => "put its spec.jobTemplate into a Job",
+        "CronJob" => {
+            "`kiln serve` runs it by its schedule; to run it now, put its spec.jobTemplate into a Job"
+        }
         "Pod" => "put its metadata and spec under spec.template of a Job",
         _ => "take it out of the file",
     }
@@ -609,7 +611,8 @@ spec:
             ["job.yaml:2: kind: Pod: not supported; kiln runs batch/v1 Jobs: \
               put its metadata and spec under spec.template of a Job"]
         );
-        assert!(refusals("kind: CronJob")[0].ends_with("put its spec.jobTemplate into a Job"));
+        assert!(refusals("kind: CronJob")[0].ends_with("kiln runs batch/v1 Jobs: \
+            `kiln serve` runs it by its schedule; to run it now, put its spec.jobTemplate into a Job"));
         assert!(refusals("kind: Service")[0].ends_with("take it out of the file"));
         assert_eq!(
             refusals("apiVersion: v2\nkind: ConfigMap"),
