@@ -75,8 +75,8 @@ impl Inner {
     ) -> Result<Pulled, PullError> {
         let asked = self.now.read();
         let name = image.whole();
-        let repository =
-            self.registries.repository(image, login).map_err(|refusal| told(&name, &refusal))?;
+        let repository = self.registries.repository(image, login);
+        let repository = repository.map_err(|refusal| told(&name, &refusal))?;
         let wanted = image.digest().or_else(|| image.tag()).unwrap_or("latest");
         let mut patience = Patience::new(self.settings.backoff_first);
         let resolved = loop {
@@ -91,8 +91,8 @@ impl Inner {
         let local = self.unpacked(image).await.map_err(|s| self.looked_up(&s))?;
         if local.is_some_and(|local| local.id == id) {
             let took = self.now.since(asked);
-            let transfer = Transfer { bytes: 0, took, took_with_wait: took };
-            return Ok(Pulled { id, transfer: Some(transfer) });
+            let none = Transfer { bytes: 0, took, took_with_wait: took };
+            return Ok(Pulled { id, transfer: Some(none) });
         }
         // Whoever has nothing to fetch waits for nobody.
         let queued = self.now.read();
@@ -109,8 +109,7 @@ impl Inner {
         lease.end().await;
         let took_with_wait = self.now.since(asked);
         let took = took_with_wait.saturating_sub(waited);
-        let transfer = Transfer { bytes, took, took_with_wait };
-        Ok(Pulled { id, transfer: Some(transfer) })
+        Ok(Pulled { id, transfer: Some(Transfer { bytes, took, took_with_wait }) })
     }
 
     /// Unpacks an image that is in the content store.
