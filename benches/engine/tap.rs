@@ -107,6 +107,14 @@ impl Runtime for Tap {
         self.inner.sweep(live).await
     }
 
+    async fn claims(&self) -> Result<BTreeSet<String>, Error> {
+        self.inner.claims().await
+    }
+
+    async fn remove_claim(&self, uid: &str) -> Result<(), Error> {
+        self.inner.remove_claim(uid).await
+    }
+
     async fn log_bytes(&self, pod: &Pod) -> Result<u64, Error> {
         self.inner.log_bytes(pod).await
     }

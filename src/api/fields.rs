@@ -300,7 +300,7 @@ static POD_SECURITY: Schema = Schema {
         take("supplementalGroups", List(&Int64)),
         take("supplementalGroupsPolicy", Text),
         take("fsGroup", Int64),
-        take("fsGroupChangePolicy", Text), // what a pod owns is new: nothing is there to be changed
+        take("fsGroupChangePolicy", Text),
         take("seccompProfile", Object(&SECCOMP)),
         take("sysctls", List(&Object(&SYSCTL))),
         not_yet_unless_empty("seLinuxOptions"),
@@ -385,7 +385,7 @@ static VOLUME: Schema = Schema {
         not_yet("image"),
         not_yet("iscsi"),
         not_yet("nfs"),
-        not_yet("persistentVolumeClaim"),
+        take("persistentVolumeClaim", Object(&CLAIM_VOLUME)),
         not_yet("photonPersistentDisk"),
         not_yet("portworxVolume"),
         take("projected", Object(&PROJECTED)),
@@ -401,6 +401,8 @@ static VOLUME: Schema = Schema {
 static EMPTY_DIR: Schema = Schema {
     fields: &[only("medium", Text, &["Memory"]), take("sizeLimit", Quantity), not_yet("mode")],
 };
+
+static CLAIM_VOLUME: Schema = Schema { fields: &[take("claimName", Text), take("readOnly", Bool)] };
 
 static CONFIG_MAP_VOLUME: Schema = Schema {
     fields: &[

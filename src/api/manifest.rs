@@ -119,7 +119,8 @@ pub struct Other {
 }
 
 /// The kinds that Jobs may need.
-const OTHERS: [Kind; 3] = [Kind::ConfigMap, Kind::Secret, Kind::ServiceAccount];
+const OTHERS: [Kind; 4] =
+    [Kind::ConfigMap, Kind::Secret, Kind::ServiceAccount, Kind::PersistentVolumeClaim];
 
 impl<'a> Manifest<'a> {
     /// The same as [`read`], for whoever has more to say of the Jobs.

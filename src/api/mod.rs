@@ -6,6 +6,7 @@
 pub mod after;
 pub mod amounts;
 pub mod apply;
+pub mod claim;
 pub mod columns;
 pub mod cron;
 pub mod defaults;

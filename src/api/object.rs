@@ -4,7 +4,9 @@ use std::fmt;
 
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Event, Namespace, Node, PersistentVolumeClaim, Pod, Secret, ServiceAccount,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,10 +28,11 @@ pub enum Kind {
     Node,
     ServiceAccount,
     Lease,
+    PersistentVolumeClaim,
 }
 
 impl Kind {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Job,
         Self::CronJob,
         Self::Pod,
@@ -40,6 +43,7 @@ impl Kind {
         Self::Node,
         Self::ServiceAccount,
         Self::Lease,
+        Self::PersistentVolumeClaim,
     ];
 
     /// As `kind` spells it.
@@ -55,6 +59,7 @@ impl Kind {
             Self::Node => "Node",
             Self::ServiceAccount => "ServiceAccount",
             Self::Lease => "Lease",
+            Self::PersistentVolumeClaim => "PersistentVolumeClaim",
         }
     }
 
@@ -71,6 +76,7 @@ impl Kind {
             Self::Node => "nodes",
             Self::ServiceAccount => "serviceaccounts",
             Self::Lease => "leases",
+            Self::PersistentVolumeClaim => "persistentvolumeclaims",
         }
     }
 
@@ -85,7 +91,8 @@ impl Kind {
             | Self::Secret
             | Self::Namespace
             | Self::Node
-            | Self::ServiceAccount => "v1",
+            | Self::ServiceAccount
+            | Self::PersistentVolumeClaim => "v1",
         }
     }
 
@@ -191,3 +198,4 @@ object!(Namespace, Kind::Namespace);
 object!(Node, Kind::Node);
 object!(ServiceAccount, Kind::ServiceAccount);
 object!(Lease, Kind::Lease);
+object!(PersistentVolumeClaim, Kind::PersistentVolumeClaim);

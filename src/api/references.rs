@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::core::v1::{ConfigMap, Container, Pod, Secret, Volume};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Container, PersistentVolumeClaim, Pod, Secret, Volume,
+};
 
 use super::object::{Key, Kind, Object};
 use super::pod::all_containers;
@@ -16,6 +18,7 @@ use super::pod::all_containers;
 pub struct Referred {
     pub config_maps: BTreeMap<String, ConfigMap>,
     pub secrets: BTreeMap<String, Secret>,
+    pub claims: BTreeMap<String, PersistentVolumeClaim>,
     /// Who the pod is to registries: the texts of files as Docker's `config.json`, in their order.
     pub logins: Vec<String>,
 }
@@ -60,7 +63,9 @@ pub fn references(pod: &Pod) -> BTreeSet<Key> {
     }
     let key = |kind: Kind| move |name: &str| Key::new(kind, pod.namespace(), name);
     let config_maps = config_maps.into_iter().map(key(Kind::ConfigMap));
-    config_maps.chain(secrets.into_iter().map(key(Kind::Secret))).collect()
+    let secrets = secrets.into_iter().map(key(Kind::Secret));
+    let claims = claim_names(pod).map(key(Kind::PersistentVolumeClaim));
+    config_maps.chain(secrets).chain(claims).collect()
 }
 
 /// Whether a volume is made of files that follow what they were made from while the pod runs.
@@ -75,6 +80,12 @@ pub fn is_live(volume: &Volume) -> bool {
 /// Whether a pod has such volumes.
 pub fn has_live_volumes(pod: &Pod) -> bool {
     volumes(pod).iter().any(is_live)
+}
+
+/// The claims that a pod names.
+pub fn claim_names(pod: &Pod) -> impl Iterator<Item = &str> {
+    let sources = volumes(pod).iter().filter_map(|volume| volume.persistent_volume_claim.as_ref());
+    sources.map(|source| source.claim_name.as_str())
 }
 
 /// The volumes of a pod.
@@ -146,6 +157,7 @@ mod tests {
                         {"configMap": {"name": "h"}}, {"secret": {"name": "a"}},
                     ]}},
                     {"name": "y", "emptyDir": {}},
+                    {"name": "z", "persistentVolumeClaim": {"claimName": "q"}},
                 ],
             },
         }))
@@ -153,9 +165,10 @@ mod tests {
         let found: Vec<String> = references(&pod).iter().map(ToString::to_string).collect();
         let maps = ["a", "d", "f", "h"].map(|name| format!("configmaps/n/{name}"));
         let secrets = ["a", "b", "e", "g"].map(|name| format!("secrets/n/{name}"));
-        assert_eq!(found, [maps, secrets].concat());
+        let claims = vec!["persistentvolumeclaims/n/q".to_owned()];
+        assert_eq!(found, [maps.to_vec(), secrets.to_vec(), claims].concat());
         let live: Vec<bool> = volumes(&pod).iter().map(is_live).collect();
-        assert_eq!(live, [true, true, true, false]);
+        assert_eq!(live, [true, true, true, false, false]);
         assert!(references(&Pod::default()).is_empty());
     }
 }

@@ -46,6 +46,7 @@ pub fn columns(kind: &str) -> &'static [Column] {
         "Secret" => SECRET,
         "ServiceAccount" => SERVICE_ACCOUNT,
         "Lease" => LEASE,
+        "PersistentVolumeClaim" => CLAIM,
         _ => OTHER,
     }
 }
@@ -154,9 +155,33 @@ fn typed_cells(kind: &str, object: &Value, now: Timestamp) -> Option<Vec<Value>>
         }
         "Secret" => vec![name, text(&object["type"]), json!(count(&object["data"])), age],
         "ServiceAccount" => vec![name, json!(count(&object["secrets"])), age],
+        "PersistentVolumeClaim" => claim(object, name, age),
         "Lease" => vec![name, text(&object["spec"]["holderIdentity"]), age],
         _ => vec![name, object["metadata"]["creationTimestamp"].clone()],
     })
+}
+
+fn claim(claim: &Value, name: Value, age: Value) -> Vec<Value> {
+    let (spec, status) = (&claim["spec"], &claim["status"]);
+    let modes = status["accessModes"].as_array().into_iter().flatten();
+    let modes = modes.filter_map(|mode| match mode.as_str()? {
+        "ReadWriteOnce" => Some("RWO"),
+        "ReadOnlyMany" => Some("ROX"),
+        "ReadWriteMany" => Some("RWX"),
+        _ => None,
+    });
+    let is_going = claim["metadata"]["deletionTimestamp"].is_string();
+    vec![
+        name,
+        if is_going { json!("Terminating") } else { text(&status["phase"]) },
+        text(&spec["volumeName"]),
+        text(&status["capacity"]["storage"]),
+        json!(modes.collect::<Vec<_>>().join(",")),
+        text(&spec["storageClassName"]),
+        json!(spec["volumeAttributesClassName"].as_str().unwrap_or("<unset>")),
+        age,
+        text(&spec["volumeMode"]),
+    ]
 }
 
 fn cron_job(cron_job: &CronJob, name: Value, age: Value, now: Timestamp) -> Vec<Value> {
@@ -372,6 +397,17 @@ const SECRET: &[Column] = &[
 ];
 const SERVICE_ACCOUNT: &[Column] =
     &[NAME, column("Secrets", "integer", "How many Secrets it may use."), AGE];
+const CLAIM: &[Column] = &[
+    NAME,
+    column("Status", "string", "Whether it has its storage."),
+    column("Volume", "string", "What it is bound to."),
+    column("Capacity", "string", "How much it asked for."),
+    column("Access Modes", "string", "How it may be used."),
+    column("StorageClass", "string", "The class of its storage."),
+    column("VolumeAttributesClass", "string", "What further is said of its storage."),
+    AGE,
+    wide("VolumeMode", "string", "Whether it is used by files or as a device."),
+];
 const LEASE: &[Column] = &[NAME, column("Holder", "string", "Who holds the lease."), AGE];
 const OTHER: &[Column] = &[NAME, column("Created At", "date", "When the object was created.")];
 
@@ -536,6 +572,26 @@ mod tests {
             ),
             ("ServiceAccount", json!({"secrets": [{}]}), json!(["x", 1, "60s"])),
             ("Lease", json!({"spec": {"holderIdentity": "me"}}), json!(["x", "me", "60s"])),
+            (
+                "PersistentVolumeClaim",
+                json!({
+                    "spec": {"volumeName": "pvc-u", "storageClassName": "local",
+                        "volumeMode": "Filesystem"},
+                    "status": {"phase": "Bound", "capacity": {"storage": "1Gi"},
+                        "accessModes": ["ReadWriteOnce", "ReadWriteMany"]},
+                }),
+                json!([
+                    "x",
+                    "Bound",
+                    "pvc-u",
+                    "1Gi",
+                    "RWO,RWX",
+                    "local",
+                    "<unset>",
+                    "60s",
+                    "Filesystem"
+                ]),
+            ),
             ("Widget", json!({}), json!(["x", "1970-01-01T00:00:00Z"])),
         ] {
             let mut object = object;
@@ -547,7 +603,13 @@ mod tests {
     #[test]
     fn every_row_has_a_cell_for_each_column_also_of_what_is_not_of_its_type() {
         let kinds = ["Job", "Pod", "CronJob", "Event", "Node", "Namespace", "ConfigMap"];
-        for kind in kinds.into_iter().chain(["Secret", "ServiceAccount", "Lease", "Widget"]) {
+        for kind in kinds.into_iter().chain([
+            "Secret",
+            "ServiceAccount",
+            "Lease",
+            "PersistentVolumeClaim",
+            "Widget",
+        ]) {
             for object in [
                 json!({"metadata": {"name": "x"}}),
                 json!({"metadata": {"name": "x"}, "spec": 1, "status": "odd", "involvedObject": 2}),

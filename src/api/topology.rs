@@ -113,6 +113,7 @@ pub fn of(kind: &str) -> &'static Type {
         "ConfigMap" => &CONFIG_MAP,
         "Secret" => &SECRET,
         "Lease" => &LEASE,
+        "PersistentVolumeClaim" => &CLAIM,
         _ => &OBJECT,
     }
 }
@@ -166,6 +167,9 @@ pub const TYPES: &[&Type] = &[
     &CONFIG_MAP,
     &SECRET,
     &LEASE,
+    &CLAIM,
+    &CLAIM_SPEC,
+    &CLAIM_STATUS,
 ];
 
 /// What has nothing in it to say anything of.
@@ -385,6 +389,14 @@ static LEASE: Type = granular(
     "io.k8s.api.coordination.v1.Lease",
     &[always("metadata", &META), always("spec", &PLAIN)],
 );
+static CLAIM: Type = granular(
+    "io.k8s.api.core.v1.PersistentVolumeClaim",
+    &[always("metadata", &META), always("spec", &CLAIM_SPEC), always("status", &CLAIM_STATUS)],
+);
+static CLAIM_SPEC: Type =
+    granular("io.k8s.api.core.v1.PersistentVolumeClaimSpec", &[field("selector", &LABEL_SELECTOR)]);
+static CLAIM_STATUS: Type =
+    granular("io.k8s.api.core.v1.PersistentVolumeClaimStatus", &[by(TYPE, "conditions", &PLAIN)]);
 
 #[cfg(test)]
 mod tests {

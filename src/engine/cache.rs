@@ -379,7 +379,8 @@ impl Cache {
             | Kind::Namespace
             | Kind::Node
             | Kind::ServiceAccount
-            | Kind::Lease => {}
+            | Kind::Lease
+            | Kind::PersistentVolumeClaim => {}
         }
         Ok(())
     }

@@ -9,6 +9,7 @@
 
 mod admission;
 mod cache;
+mod claims;
 pub mod clock;
 mod commit;
 mod crons;
@@ -171,6 +172,7 @@ impl Engine {
         control.run(|stop| gc::run_orphans(Arc::clone(&shared), stop));
         control.run(|stop| gc::run_expiries(Arc::clone(&shared), stop));
         control.run(|stop| gc::run_sweeps(Arc::clone(&shared), stop));
+        control.run(|stop| claims::run(Arc::clone(&shared), stop));
         control.run(|stop| retention::run(Arc::clone(&shared), stop));
         Self { control, pods, watches, shared }
     }

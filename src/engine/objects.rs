@@ -6,15 +6,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, ServiceAccount};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{RETRY, Shared};
+use crate::api::claim::missing;
 use crate::api::object::{Key, Kind, Object};
 use crate::api::references::{Referred, account, login, pull_secrets, references};
+use crate::runtime;
 use crate::store::{self, Change, Store};
 
 /// How many changes a worker may be behind before all that it needs counts as changed.
@@ -101,6 +103,10 @@ pub(super) async fn read(store: &Store, pod: &Pod) -> Result<Referred, store::Er
                 let secret = store.get::<Secret>(&key.namespace, &key.name).await?;
                 found.secrets.extend(secret.map(|secret| (key.name, secret)));
             }
+            Kind::PersistentVolumeClaim => {
+                let claim = store.get::<PersistentVolumeClaim>(&key.namespace, &key.name).await?;
+                found.claims.extend(claim.map(|claim| (key.name, claim)));
+            }
             Kind::Job
             | Kind::CronJob
             | Kind::Pod
@@ -112,6 +118,19 @@ pub(super) async fn read(store: &Store, pod: &Pod) -> Result<Referred, store::Er
         }
     }
     Ok(found)
+}
+
+/// The same for a pod that is to get its place on this host: what it claims has to be there.
+pub(super) async fn read_claimed(store: &Store, pod: &Pod) -> Result<Referred, runtime::Error> {
+    let found = read(store, pod).await.map_err(|error| unread(&error))?;
+    match missing(pod, |name| found.claims.get(name)) {
+        Some(message) => Err(runtime::Error::Claim { message }),
+        None => Ok(found),
+    }
+}
+
+pub(super) fn unread(error: &store::Error) -> runtime::Error {
+    runtime::Error::Failed { attempt: "read what the pod needs", message: error.to_string() }
 }
 
 /// Follows the objects that pods may need until told to stop.
@@ -141,14 +160,16 @@ async fn follow(shared: &Shared) -> Option<store::Error> {
     };
     let mut config_maps = shared.store.watch(Kind::ConfigMap, revision);
     let mut secrets = shared.store.watch(Kind::Secret, revision);
+    let mut claims = shared.store.watch(Kind::PersistentVolumeClaim, revision);
     // What changed before is not told of any more.
     shared.changes.tell(None);
     loop {
-        // Both branches are cancel-safe: a watch keeps what is not taken.
+        // All branches are cancel-safe: a watch keeps what is not taken.
         let change = tokio::select! {
             biased;
             change = config_maps.next() => change,
             change = secrets.next() => change,
+            change = claims.next() => change,
         };
         match change {
             Ok(Change { key, .. }) => shared.changes.tell(Some(key)),

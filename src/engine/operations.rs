@@ -13,6 +13,7 @@ use tracing::{Instrument, debug_span};
 
 use super::clock::later;
 use super::metrics::took;
+use super::objects::unread;
 use super::{Shared, objects};
 use crate::api::event::Note;
 use crate::pod::{
@@ -20,7 +21,6 @@ use crate::pod::{
     Operation, Sandbox, Signal, State, Usage,
 };
 use crate::runtime::{self, PullError, Pulled, StartError};
-use crate::store;
 
 /// How long an operation that failed for a reason of the moment waits; doubles with each failure.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
@@ -227,9 +227,9 @@ async fn carry_out(shared: Arc<Shared>, pod: Arc<Pod>, action: Action) -> Fact {
         },
         Action::CreateSandbox => {
             let Some(_turn) = turn(&shared.starts).await else { return Fact::NotBegun };
-            let made = match objects::read(&shared.store, &pod).await {
+            let made = match objects::read_claimed(&shared.store, &pod).await {
                 Ok(referred) => runtime.create_sandbox(&pod, &referred).await,
-                Err(error) => Err(unread(&error)),
+                Err(error) => Err(error),
             };
             Fact::SandboxMade(made)
         }
@@ -269,10 +269,6 @@ async fn carry_out(shared: Arc<Shared>, pod: Arc<Pod>, action: Action) -> Fact {
         }
         Action::ReleasePod | Action::Tell(_) => Fact::NotBegun,
     }
-}
-
-fn unread(error: &store::Error) -> runtime::Error {
-    runtime::Error::Failed { attempt: "read what the pod needs", message: error.to_string() }
 }
 
 /// Asks a container that runs.
@@ -334,6 +330,10 @@ pub(super) fn learn(
         }
         Fact::SandboxMade(Err(error @ runtime::Error::PortsTaken)) => {
             lack(observed, Lack::Ports, format!("0/1 nodes are available: {error}."), now);
+            Ok(())
+        }
+        Fact::SandboxMade(Err(error @ runtime::Error::Claim { .. })) => {
+            lack(observed, Lack::Claim, format!("0/1 nodes are available: {error}."), now);
             Ok(())
         }
         Fact::Measured { at, result: Ok(usage) } => {

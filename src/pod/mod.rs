@@ -132,6 +132,8 @@ pub enum Lack {
     Volume,
     /// Ports of the host.
     Ports,
+    /// Storage that it claims.
+    Claim,
 }
 
 impl Lack {
@@ -140,7 +142,7 @@ impl Lack {
         match self {
             Self::Sandbox => "FailedCreatePodSandBox",
             Self::Volume => "FailedMount",
-            Self::Ports => "FailedScheduling",
+            Self::Ports | Self::Claim => "FailedScheduling",
         }
     }
 }

@@ -275,6 +275,16 @@ impl Runtime for Containerd {
         blocking("delete the logs", move || logs::remove(&dir)).await
     }
 
+    async fn claims(&self) -> Result<BTreeSet<String>, Error> {
+        let layout = self.shared.layout.clone();
+        blocking("read the directory of claims", move || volumes::claims(&layout)).await
+    }
+
+    async fn remove_claim(&self, uid: &str) -> Result<(), Error> {
+        let dir = self.shared.layout.claim(uid);
+        blocking("delete the directory of a claim", move || volumes::remove_claim(&dir)).await
+    }
+
     fn pulls(&self) -> watch::Receiver<Pulls> {
         self.shared.images.pulls()
     }

@@ -295,6 +295,14 @@ impl Runtime for Fake {
         Ok(leftovers)
     }
 
+    async fn claims(&self) -> Result<BTreeSet<String>, Error> {
+        Ok(BTreeSet::new())
+    }
+
+    async fn remove_claim(&self, _: &str) -> Result<(), Error> {
+        Ok(())
+    }
+
     async fn log_bytes(&self, pod: &Pod) -> Result<u64, Error> {
         Ok(self.host().logs.get(pod.uid()).copied().unwrap_or(0))
     }

@@ -56,6 +56,15 @@ impl Layout {
         self.volumes(uid).join(name)
     }
 
+    /// The directories of claims, which outlive the pods.
+    pub(super) fn claims(&self) -> PathBuf {
+        self.root.join("volumes")
+    }
+
+    pub(super) fn claim(&self, uid: &str) -> PathBuf {
+        self.claims().join(uid)
+    }
+
     /// Where parts of volumes are bound.
     pub(super) fn sub_paths(&self, uid: &str) -> PathBuf {
         self.pod(uid).join("sub-paths")

@@ -121,6 +121,12 @@ pub trait Runtime: Send + Sync + 'static {
     /// Deletes the logs of a pod of which nothing is left but them.
     async fn remove_logs(&self, pod: &Pod) -> Result<(), Error>;
 
+    /// The claims that have a directory on this host, by their uids.
+    async fn claims(&self) -> Result<BTreeSet<String>, Error>;
+
+    /// Deletes the directory of a claim, and all that is in it.
+    async fn remove_claim(&self, uid: &str) -> Result<(), Error>;
+
     /// The pulls that go on now, latest state wins.
     fn pulls(&self) -> tokio::sync::watch::Receiver<Pulls>;
 }
@@ -223,6 +229,9 @@ pub enum Error {
     /// A volume cannot be had.
     #[error("{message}")]
     Volume { message: String },
+    /// What the pod claims is not there.
+    #[error("{message}")]
+    Claim { message: String },
     /// Another pod has a port of the host that this one asks for.
     #[error("1 node(s) didn't have free ports for the requested pod ports")]
     PortsTaken,

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -257,6 +258,18 @@ async fn dismiss(
             }
             let mut txn = store.txn();
             txn.update(&next);
+            txn.commit().await.map(drop)
+        }
+        Kind::PersistentVolumeClaim => {
+            let mut claim: PersistentVolumeClaim = serde_json::from_value(value).map_err(decode)?;
+            if claim.is_deleting() {
+                return Ok(());
+            }
+            let whole = Timestamp::from_second(now.as_second()).unwrap_or(now);
+            claim.metadata.deletion_timestamp = Some(Time(whole));
+            claim.metadata.deletion_grace_period_seconds = Some(0);
+            let mut txn = store.txn();
+            txn.update(&claim);
             txn.commit().await.map(drop)
         }
         Kind::CronJob

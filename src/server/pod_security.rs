@@ -43,7 +43,8 @@ pub(super) fn admit(
         | Kind::Namespace
         | Kind::Node
         | Kind::ServiceAccount
-        | Kind::Lease => return Ok(Vec::new()),
+        | Kind::Lease
+        | Kind::PersistentVolumeClaim => return Ok(Vec::new()),
     };
     let annotations = template.metadata.as_ref().and_then(|meta| meta.annotations.as_ref());
     let Some(spec) = &template.spec else { return Ok(Vec::new()) };

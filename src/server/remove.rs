@@ -129,7 +129,8 @@ async fn write(
         | Kind::Secret
         | Kind::Node
         | Kind::ServiceAccount
-        | Kind::Lease => {
+        | Kind::Lease
+        | Kind::PersistentVolumeClaim => {
             let mut txn = store.txn();
             let mut next = old.clone();
             next["metadata"]["deletionTimestamp"] = metadata::seconds(call.now).into();

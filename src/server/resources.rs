@@ -159,6 +159,16 @@ pub const RESOURCES: &[Resource] = &[
         ..core("Node", "nodes", "node", &["no"], Kind::Node)
     },
     Resource {
+        subresources: &[Subresource::Status],
+        ..core(
+            "PersistentVolumeClaim",
+            "persistentvolumeclaims",
+            "persistentvolumeclaim",
+            &["pvc"],
+            Kind::PersistentVolumeClaim,
+        )
+    },
+    Resource {
         categories: &["all"],
         subresources: &[Subresource::Log, Subresource::Status],
         ..core("Pod", "pods", "pod", &["po"], Kind::Pod)

@@ -190,3 +190,51 @@ fn a_pod_that_writes_more_than_it_may_is_evicted() {
         .exits(1)
         .says("ephemeral local storage usage exceeds the total limit of containers 2Mi.");
 }
+
+const CLAIM: &str = "\
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: work}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 10Mi}}}
+";
+
+/// Its container reads what the one before it wrote.
+fn using(script: &str) -> String {
+    let spec = "terminationGracePeriodSeconds: 1
+volumes: [{name: w, persistentVolumeClaim: {claimName: work}}]";
+    job(spec, script, "volumeMounts: [{name: w, mountPath: /work}]")
+}
+
+#[test]
+fn a_claim_outlives_a_job_stays_while_it_is_used_and_takes_its_directory_along() {
+    let host = Host::new();
+    let serving = Serving::new(&host);
+    serving.create("job.yaml", &using("echo first > /work/note"));
+    until("the lack of the claim is told", || {
+        serving.tell(&["get", "events"]).stdout.contains("persistentvolumeclaim \"work\" not found")
+    });
+    serving.create("claim.yaml", CLAIM);
+    serving.tell(&["wait", "--for=condition=Complete", "--timeout=30s", "job/j"]).exits(0);
+    serving.tell(&["delete", "job", "j"]).exits(0);
+    serving.create("job.yaml", &using("cat /work/note; while true; do sleep 0.2; done"));
+    until("the second reads what the first wrote", || serving.logs() == "first\n");
+    serving.tell(&["delete", "pvc", "work", "--wait=false"]).exits(0);
+    serving.tell(&["get", "pvc"]).prints("Terminating");
+    let volumes = host.path().join("kiln/volumes");
+    let count = || std::fs::read_dir(&volumes).unwrap().count();
+    assert_eq!(count(), 1);
+    serving.tell(&["delete", "job", "j"]).exits(0);
+    until("the directory is gone", || count() == 0);
+    serving.tell(&["get", "pvc", "work"]).exits(1);
+    serving.create("job.yaml", &using("true"));
+    serving.end();
+}
+
+#[test]
+fn a_run_takes_its_claims_along() {
+    let host = Host::new();
+    let manifest = using("echo one >> /work/note; wc -l < /work/note");
+    let manifest = manifest.replace("  backoffLimit: 0", "  backoffLimit: 0\n  completions: 2");
+    let outcome = host.run(&format!("{CLAIM}---\n{manifest}"), &["--no-prefix"]);
+    outcome.exits(0).check("the second finds what the first left", outcome.stdout == "1\n2\n");
+}

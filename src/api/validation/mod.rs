@@ -5,6 +5,7 @@
 //! <https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/job-v1/>.
 
 mod check;
+mod claim;
 mod completion;
 mod cron;
 mod env;
@@ -25,6 +26,7 @@ mod volumes;
 
 use std::fmt;
 
+pub use claim::claim;
 pub use cron::{validate_cron_job, validate_cron_job_update};
 pub use selector::selects;
 pub use update::validate_update;

@@ -50,6 +50,7 @@ impl Found {
             ("downwardAPI", volume.downward_api.is_some()),
             ("configMap", volume.config_map.is_some()),
             ("projected", volume.projected.is_some()),
+            ("persistentVolumeClaim", volume.persistent_volume_claim.is_some()),
         ];
         let mut said = sources.iter().filter(|(_, said)| *said);
         if said.next().is_none() {
@@ -65,7 +66,21 @@ impl Found {
         if let Some(source) = &volume.host_path {
             self.host_path(&path.field("hostPath"), source);
         }
+        if let Some(source) = &volume.persistent_volume_claim {
+            self.claim_name(
+                &path.field("persistentVolumeClaim").field("claimName"),
+                &source.claim_name,
+            );
+        }
         self.files(path, volume);
+    }
+
+    fn claim_name(&mut self, path: &Path, name: &str) {
+        if name.is_empty() {
+            self.add(path, Problem::Required(String::new()));
+        } else {
+            self.spelling(path, name, names::subdomain(name));
+        }
     }
 
     fn empty_dir(&mut self, path: &Path, source: &EmptyDirVolumeSource) {

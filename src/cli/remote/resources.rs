@@ -28,7 +28,7 @@ pub struct Resource {
 /// namespaced)`. They need not be asked for.
 type Known =
     (&'static str, &'static str, &'static str, &'static str, &'static [&'static str], bool);
-const KNOWN: [Known; 9] = [
+const KNOWN: [Known; 10] = [
     ("batch", "v1", "Job", "jobs", &[], true),
     ("batch", "v1", "CronJob", "cronjobs", &["cj"], true),
     ("", "v1", "Pod", "pods", &["po"], true),
@@ -38,6 +38,7 @@ const KNOWN: [Known; 9] = [
     ("", "v1", "Secret", "secrets", &[], true),
     ("", "v1", "Namespace", "namespaces", &["ns"], false),
     ("", "v1", "ServiceAccount", "serviceaccounts", &["sa"], true),
+    ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", &["pvc"], true),
 ];
 
 impl Resource {

@@ -5,6 +5,7 @@
 //! <https://kubernetes.io/docs/concepts/storage/volumes/>
 
 mod atomic;
+mod claims;
 mod files;
 mod host_path;
 mod sub_path;
@@ -18,6 +19,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, EmptyDirVolumeSource, Pod, Volume};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
+pub(super) use self::claims::{of_host as claims, remove as remove_claim};
 use super::layout::Layout;
 use super::spec::{Origin, Refusal, Variables, VolumeMount};
 use crate::api::object::Object;
@@ -48,6 +50,7 @@ pub(super) fn make(
             make_empty_dir(&dir, source, group(pod)).map_err(|error| told(volume, error))?;
         }
     }
+    claims::make(layout, pod, origin.referred)?;
     update(layout, pod, origin, now)
 }
 
@@ -137,7 +140,8 @@ pub(super) fn mounts(
                 host_path::make(source).map_err(|error| refused(error.to_string()))?;
                 host_path::of(source)
             }
-            None => layout.volume(pod.uid(), &volume.name),
+            None => claims::resolved(layout.volume(pod.uid(), &volume.name))
+                .map_err(|error| refused(error.to_string()))?,
         };
         let source = match sub_path::of(wanted, variables).map_err(refused)? {
             Some(path) => {
@@ -152,7 +156,9 @@ pub(super) fn mounts(
             source,
             destination: PathBuf::from("/").join(&wanted.mount_path),
             // What is made of something else is not for containers to change.
-            read_only: wanted.read_only == Some(true) || is_live(volume),
+            read_only: wanted.read_only == Some(true)
+                || is_live(volume)
+                || claims::is_read_only(volume),
             propagation: propagation(wanted.mount_propagation.as_deref()),
         });
     }

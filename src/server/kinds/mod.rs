@@ -3,13 +3,16 @@
 //! Owns: who is asked about which kind, and what all kinds have in common. Must not know: requests, or
 //! the store.
 
+mod claims;
 mod jobs;
 mod plain;
 mod pods;
 
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Event, Namespace, Node, PersistentVolumeClaim, Pod, Secret, ServiceAccount,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -36,7 +39,8 @@ pub(super) fn check_new(kind: Kind, value: &Value) -> Checked {
         | Kind::Namespace
         | Kind::Node
         | Kind::ServiceAccount
-        | Kind::Lease => check_typed(kind, value),
+        | Kind::Lease
+        | Kind::PersistentVolumeClaim => check_typed(kind, value),
     }
 }
 
@@ -58,6 +62,7 @@ pub(super) fn check_typed(kind: Kind, value: &Value) -> Checked {
         Kind::Node => strict::typed::<Node>(value),
         Kind::ServiceAccount => strict::typed::<ServiceAccount>(value),
         Kind::Lease => strict::typed::<Lease>(value),
+        Kind::PersistentVolumeClaim => strict::typed::<PersistentVolumeClaim>(value),
     }
 }
 
@@ -82,6 +87,7 @@ pub(super) fn create(kind: Kind, value: Value) -> Result<Value, Causes> {
         Kind::Node => plain::create::<Node>(read(value)?),
         Kind::ServiceAccount => plain::create::<ServiceAccount>(read(value)?),
         Kind::Lease => plain::create::<Lease>(read(value)?),
+        Kind::PersistentVolumeClaim => claims::create(read(value)?),
     }
 }
 
@@ -98,6 +104,7 @@ pub(super) fn update(kind: Kind, new: Value, old: &Value) -> Result<Value, Cause
         Kind::Node => plain::create::<Node>(read(new)?)?,
         Kind::ServiceAccount => plain::create::<ServiceAccount>(read(new)?)?,
         Kind::Lease => plain::create::<Lease>(read(new)?)?,
+        Kind::PersistentVolumeClaim => claims::update(read(new)?, &read(old.clone())?)?,
     };
     if matches!(kind, Kind::Job | Kind::CronJob | Kind::Pod) && next["spec"] != old["spec"] {
         next_generation(&mut next);

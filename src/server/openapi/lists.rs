@@ -33,7 +33,7 @@ const fn list(
 // From here on written by scripts/api-tables.
 
 /// How lists are merged.
-pub static LISTS: [List; 130] = [
+pub static LISTS: [List; 132] = [
     list("io.k8s.api.authentication.v1.UserInfo", "groups", ("atomic", &[]), ("", "")),
     list(
         "io.k8s.api.authorization.v1.FieldSelectorAttributes",
@@ -211,6 +211,18 @@ pub static LISTS: [List; 130] = [
     list("io.k8s.api.core.v1.NodeStatus", "runtimeHandlers", ("atomic", &[]), ("", "")),
     list("io.k8s.api.core.v1.NodeStatus", "declaredFeatures", ("atomic", &[]), ("", "")),
     list("io.k8s.api.core.v1.PersistentVolumeClaimSpec", "accessModes", ("atomic", &[]), ("", "")),
+    list(
+        "io.k8s.api.core.v1.PersistentVolumeClaimStatus",
+        "accessModes",
+        ("atomic", &[]),
+        ("", ""),
+    ),
+    list(
+        "io.k8s.api.core.v1.PersistentVolumeClaimStatus",
+        "conditions",
+        ("map", &["type"]),
+        ("merge", "type"),
+    ),
     list(
         "io.k8s.api.core.v1.PodAffinity",
         "requiredDuringSchedulingIgnoredDuringExecution",

@@ -7,7 +7,9 @@ use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::authorization::v1::{SelfSubjectAccessReview, SelfSubjectRulesReview};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Event, Namespace, Node, PersistentVolumeClaim, Pod, Secret, ServiceAccount,
+};
 use k8s_openapi::api::events::v1::Event as EventsEvent;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ListMeta, Patch, Status};
 use k8s_openapi::schemars::generate::SchemaSettings;
@@ -96,6 +98,7 @@ fn described(resource: &Resource) -> Option<Described> {
         ("", "Event") => of::<Event>(),
         ("", "Namespace") => of::<Namespace>(),
         ("", "Node") => of::<Node>(),
+        ("", "PersistentVolumeClaim") => of::<PersistentVolumeClaim>(),
         ("", "Pod") => of::<Pod>(),
         ("", "Secret") => of::<Secret>(),
         ("", "ServiceAccount") => of::<ServiceAccount>(),

@@ -34,6 +34,7 @@ pub(super) fn resources() -> Vec<Resource> {
         resource("", "Event", "events"),
         with_status(cluster(resource("", "Namespace", "namespaces"))),
         Resource { verbs: vec!["get", "list", "watch"], ..cluster(node) },
+        with_status(resource("", "PersistentVolumeClaim", "persistentvolumeclaims")),
         Resource { subresources: vec!["log", "status"], ..pod },
         resource("", "Secret", "secrets"),
         resource("", "ServiceAccount", "serviceaccounts"),

@@ -31,10 +31,11 @@ const fn message(name: &'static str, fields: &'static [Field]) -> Message {
 // From here on written by scripts/api-tables.
 
 /// What may stand in a body: API version (any, if empty), kind, message.
-pub(super) static KINDS: [(&str, &str, &Message); 15] = [
+pub(super) static KINDS: [(&str, &str, &Message); 16] = [
     ("v1", "ConfigMap", &CONFIG_MAP),
     ("v1", "Event", &EVENT),
     ("v1", "Namespace", &NAMESPACE),
+    ("v1", "PersistentVolumeClaim", &PERSISTENT_VOLUME_CLAIM),
     ("v1", "Pod", &POD),
     ("v1", "Secret", &SECRET),
     ("v1", "ServiceAccount", &SERVICE_ACCOUNT),
@@ -967,6 +968,12 @@ pub(super) static LINUX_CONTAINER_USER: Message = message(
 pub(super) static LOCAL_OBJECT_REFERENCE: Message =
     message("io.k8s.api.core.v1.LocalObjectReference", &[filled(1, "name", Text)]);
 
+/// `io.k8s.api.core.v1.ModifyVolumeStatus`.
+pub(super) static MODIFY_VOLUME_STATUS: Message = message(
+    "io.k8s.api.core.v1.ModifyVolumeStatus",
+    &[field(1, "targetVolumeAttributesClassName", Text), filled(2, "status", Text)],
+);
+
 /// `io.k8s.api.core.v1.NFSVolumeSource`.
 pub(super) static NFS_VOLUME_SOURCE: Message = message(
     "io.k8s.api.core.v1.NFSVolumeSource",
@@ -1082,6 +1089,29 @@ pub(super) static OBJECT_REFERENCE: Message = message(
     ],
 );
 
+/// `io.k8s.api.core.v1.PersistentVolumeClaim`.
+pub(super) static PERSISTENT_VOLUME_CLAIM: Message = message(
+    "io.k8s.api.core.v1.PersistentVolumeClaim",
+    &[
+        filled(1, "metadata", Of(&OBJECT_META)),
+        filled(2, "spec", Of(&PERSISTENT_VOLUME_CLAIM_SPEC)),
+        filled(3, "status", Of(&PERSISTENT_VOLUME_CLAIM_STATUS)),
+    ],
+);
+
+/// `io.k8s.api.core.v1.PersistentVolumeClaimCondition`.
+pub(super) static PERSISTENT_VOLUME_CLAIM_CONDITION: Message = message(
+    "io.k8s.api.core.v1.PersistentVolumeClaimCondition",
+    &[
+        filled(1, "type", Text),
+        filled(2, "status", Text),
+        field(3, "lastProbeTime", Time),
+        field(4, "lastTransitionTime", Time),
+        filled(5, "reason", Text),
+        filled(6, "message", Text),
+    ],
+);
+
 /// `io.k8s.api.core.v1.PersistentVolumeClaimSpec`.
 pub(super) static PERSISTENT_VOLUME_CLAIM_SPEC: Message = message(
     "io.k8s.api.core.v1.PersistentVolumeClaimSpec",
@@ -1095,6 +1125,21 @@ pub(super) static PERSISTENT_VOLUME_CLAIM_SPEC: Message = message(
         field(7, "dataSource", Of(&TYPED_LOCAL_OBJECT_REFERENCE)),
         field(8, "dataSourceRef", Of(&TYPED_OBJECT_REFERENCE)),
         field(9, "volumeAttributesClassName", Text),
+    ],
+);
+
+/// `io.k8s.api.core.v1.PersistentVolumeClaimStatus`.
+pub(super) static PERSISTENT_VOLUME_CLAIM_STATUS: Message = message(
+    "io.k8s.api.core.v1.PersistentVolumeClaimStatus",
+    &[
+        filled(1, "phase", Text),
+        field(2, "accessModes", List(&Text)),
+        field(3, "capacity", Map(&Quantity)),
+        field(4, "conditions", List(&Of(&PERSISTENT_VOLUME_CLAIM_CONDITION))),
+        field(5, "allocatedResources", Map(&Quantity)),
+        field(7, "allocatedResourceStatuses", Map(&Text)),
+        field(8, "currentVolumeAttributesClassName", Text),
+        field(9, "modifyVolumeStatus", Of(&MODIFY_VOLUME_STATUS)),
     ],
 );
 

@@ -120,6 +120,14 @@ impl Runtime for Stubborn {
         self.host.sweep(live).await
     }
 
+    async fn claims(&self) -> Result<BTreeSet<String>, Error> {
+        self.host.claims().await
+    }
+
+    async fn remove_claim(&self, uid: &str) -> Result<(), Error> {
+        self.host.remove_claim(uid).await
+    }
+
     async fn log_bytes(&self, pod: &Pod) -> Result<u64, Error> {
         self.host.log_bytes(pod).await
     }
