@@ -250,12 +250,12 @@ static POD_SPEC: Schema = Schema {
         take("subdomain", Text),
         not_yet("hostnameOverride"),
         take("volumes", List(&Object(&VOLUME))),
-        not_yet_unless_empty("affinity"),
-        not_yet("tolerations"),
+        take("affinity", Object(&AFFINITY)),
+        take("tolerations", List(&Object(&TOLERATION))),
         not_yet_unless_empty("nodeSelector"),
         only("nodeName", Text, &[]),
         only("schedulerName", Text, &["default-scheduler"]),
-        not_yet("topologySpreadConstraints"),
+        take("topologySpreadConstraints", List(&Object(&SPREAD))),
         only("priorityClassName", Text, &[]),
         only("priority", Int32, &["0"]),
         only("preemptionPolicy", Text, &["PreemptLowerPriority"]),
@@ -277,6 +277,77 @@ static POD_SPEC: Schema = Schema {
 };
 
 static LOCAL_REF: Schema = Schema { fields: &[take("name", Text)] };
+
+/// What a pod prefers changes nothing where there is one host; what it requires would have to be judged.
+static AFFINITY: Schema = Schema {
+    fields: &[
+        take("nodeAffinity", Object(&NODE_AFFINITY)),
+        take("podAffinity", Object(&POD_AFFINITY)),
+        take("podAntiAffinity", Object(&POD_AFFINITY)),
+    ],
+};
+
+static NODE_AFFINITY: Schema = Schema {
+    fields: &[
+        not_yet("requiredDuringSchedulingIgnoredDuringExecution"),
+        take("preferredDuringSchedulingIgnoredDuringExecution", List(&Object(&PREFERRED_NODE))),
+    ],
+};
+
+static PREFERRED_NODE: Schema =
+    Schema { fields: &[take("weight", Int32), take("preference", Object(&NODE_TERM))] };
+
+static NODE_TERM: Schema = Schema {
+    fields: &[
+        take("matchExpressions", List(&Object(&REQUIREMENT))),
+        take("matchFields", List(&Object(&REQUIREMENT))),
+    ],
+};
+
+static POD_AFFINITY: Schema = Schema {
+    fields: &[
+        not_yet("requiredDuringSchedulingIgnoredDuringExecution"),
+        take("preferredDuringSchedulingIgnoredDuringExecution", List(&Object(&PREFERRED_POD))),
+    ],
+};
+
+static PREFERRED_POD: Schema =
+    Schema { fields: &[take("weight", Int32), take("podAffinityTerm", Object(&POD_TERM))] };
+
+static POD_TERM: Schema = Schema {
+    fields: &[
+        take("labelSelector", Object(&SELECTOR)),
+        take("namespaceSelector", Object(&SELECTOR)),
+        take("namespaces", List(&Text)),
+        take("topologyKey", Text),
+        take("matchLabelKeys", List(&Text)),
+        take("mismatchLabelKeys", List(&Text)),
+    ],
+};
+
+/// This host has no taints: whatever is tolerated, it is taken on.
+static TOLERATION: Schema = Schema {
+    fields: &[
+        take("key", Text),
+        take("operator", Text),
+        take("value", Text),
+        take("effect", Text),
+        take("tolerationSeconds", Int64),
+    ],
+};
+
+static SPREAD: Schema = Schema {
+    fields: &[
+        take("maxSkew", Int32),
+        take("topologyKey", Text),
+        only("whenUnsatisfiable", Text, &["ScheduleAnyway"]),
+        take("labelSelector", Object(&SELECTOR)),
+        take("minDomains", Int32),
+        take("nodeAffinityPolicy", Text),
+        take("nodeTaintsPolicy", Text),
+        take("matchLabelKeys", List(&Text)),
+    ],
+};
 
 static DNS_CONFIG: Schema = Schema {
     fields: &[
@@ -625,11 +696,9 @@ mod tests {
 
     #[test]
     fn a_field_that_is_not_built_yet_is_refused_by_name() {
-        for (field, value) in [
-            ("nodeSelector", json!({"a": "b"})),
-            ("tolerations", json!([{}])),
-            ("runtimeClassName", json!("gvisor")),
-        ] {
+        for (field, value) in
+            [("nodeSelector", json!({"a": "b"})), ("runtimeClassName", json!("gvisor"))]
+        {
             let expected = format!("spec.template.spec.{field}: not supported yet");
             let spec = json!({"spec": {"template": {"spec": {(field): value}}}});
             assert_eq!(refused(spec), [expected]);
@@ -642,6 +711,29 @@ mod tests {
             let spec = json!({"spec": {"template": {"spec": {"containers": [{(field): value}]}}}});
             assert_eq!(refused(spec), [expected]);
         }
+    }
+
+    #[test]
+    fn what_a_pod_prefers_is_taken_and_what_it_requires_is_not_yet() {
+        let of = |affinity: Value| refused(json!({"spec": {"template": {"spec": affinity}}}));
+        let term =
+            json!({"weight": 1, "podAffinityTerm": {"topologyKey": "a", "labelSelector": {}}});
+        let preferred = json!({"preferredDuringSchedulingIgnoredDuringExecution": [term]});
+        assert_eq!(of(json!({"affinity": {"podAntiAffinity": preferred}})), [""; 0]);
+        assert_eq!(of(json!({"tolerations": [{"operator": "Exists"}]})), [""; 0]);
+        let required = json!({"requiredDuringSchedulingIgnoredDuringExecution": [{}]});
+        assert_eq!(
+            of(json!({"affinity": {"podAffinity": required}})),
+            [
+                "spec.template.spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution: \
+              not supported yet"
+            ]
+        );
+        let spread = |when: &str| {
+            of(json!({"topologySpreadConstraints": [{"maxSkew": 1, "whenUnsatisfiable": when}]}))
+        };
+        assert_eq!(spread("ScheduleAnyway"), [""; 0]);
+        assert_eq!(spread("DoNotSchedule").len(), 1);
     }
 
     #[test]

@@ -151,11 +151,11 @@ mod tests {
     fn a_value_of_another_type_is_told() {
         let checked = typed::<Secret>(&json!({"metadata": {"name": 1}}));
         assert!(checked.mistyped[0].contains("expected"), "{checked:?}");
-        let pod = json!({"spec": {"topologySpreadConstraints": [{}]}});
+        let pod = json!({"spec": {"readinessGates": [{}]}});
         let checked = job(json!({"spec": {"parallelism": "one", "template": pod, "x": 1}}));
         assert!(checked.mistyped[0].starts_with("spec.parallelism: expected an integer"));
         let not_built = checked.not_built[0].path.to_string();
-        assert_eq!(not_built, "spec.template.spec.topologySpreadConstraints");
+        assert_eq!(not_built, "spec.template.spec.readinessGates");
         assert_eq!(checked.unknown, ["unknown field \"spec.x\""]);
     }
 }

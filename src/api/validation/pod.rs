@@ -81,6 +81,8 @@ impl Found {
             self.invalid(&path.field("shareProcessNamespace"), "true".to_owned(), detail);
         }
         self.pod_resources(&path.field("resources"), pod);
+        let tolerations = pod.tolerations.as_deref().unwrap_or_default();
+        self.tolerations(&path.field("tolerations"), tolerations);
     }
 
     /// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-template>

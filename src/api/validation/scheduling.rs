@@ -1,14 +1,14 @@
-//! What a Job may say of how its pods are placed together.
+//! What a Job may say of where its pods are placed.
 //!
-//! Owns: that of several ways one is chosen. Must not know: what comes of it; on one host all pods are
-//! together.
+//! Owns: that of several ways one is chosen, and how a toleration is written. Must not know: what comes of
+//! it; on one host all pods are together.
 //! <https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/job-v1/#JobSpec>
 
 use k8s_openapi::api::batch::v1::JobSchedulingConfiguration;
-
+use k8s_openapi::api::core::v1::Toleration;
 use k8s_openapi::api::scheduling::v1alpha3::WorkloadPodGroupResourceClaim as Claim;
 
-use super::{Found, Problem, names};
+use super::{Found, Problem, names, quoted};
 use crate::api::path::Path;
 
 /// How many devices the pods may share.
@@ -74,6 +74,35 @@ impl Found {
         }
     }
 
+    /// <https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/>
+    pub(super) fn tolerations(&mut self, path: &Path, tolerations: &[Toleration]) {
+        for (index, toleration) in tolerations.iter().enumerate() {
+            let path = path.index(index);
+            let (operator, effect) = (path.field("operator"), path.field("effect"));
+            let said = |text: &Option<String>| text.clone().unwrap_or_default();
+            let (key, how) = (said(&toleration.key), said(&toleration.operator));
+            if !key.is_empty() {
+                self.spelling(&path.field("key"), &key, names::qualified(&key));
+            } else if how != "Exists" {
+                let detail = "operator must be Exists when `key` is empty, which means \"match all \
+                    values and all keys\"";
+                self.invalid(&operator, quoted(&how), detail);
+            }
+            if toleration.toleration_seconds.is_some() && said(&toleration.effect) != "NoExecute" {
+                let detail = "effect must be 'NoExecute' when `tolerationSeconds` is set";
+                self.invalid(&effect, quoted(&said(&toleration.effect)), detail);
+            }
+            if how == "Exists" && !said(&toleration.value).is_empty() {
+                let detail = "value must be empty when `operator` is 'Exists'";
+                self.invalid(&operator, quoted(&said(&toleration.value)), detail);
+            }
+            let how = Some(how.as_str()).filter(|how| !how.is_empty());
+            self.one_of(&operator, how, &["Equal", "Exists"]);
+            let kind = toleration.effect.as_deref().filter(|kind| !kind.is_empty());
+            self.one_of(&effect, kind, &["NoSchedule", "PreferNoSchedule", "NoExecute"]);
+        }
+    }
+
     fn exactly_one(&mut self, path: &Path, said: [bool; 2], names: &str) {
         if said[0] == said[1] {
             let detail = format!("must specify exactly one of: {names}");
@@ -84,7 +113,7 @@ impl Found {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{POD, refused};
+    use super::super::tests::{POD, refused, refused_pod};
 
     #[test]
     fn one_way_of_scheduling_is_chosen() {
@@ -139,5 +168,35 @@ mod tests {
             of(&five.join(", ")),
             [format!("{path}: Too many: 5: must have at most 4 items")]
         );
+    }
+
+    #[test]
+    fn tolerations_are_written_as_kubernetes_wants_them() {
+        let path = "spec.template.spec.tolerations[0]";
+        let of = |toleration: &str| refused_pod(&format!("tolerations: [{{{toleration}}}]"));
+        assert_eq!(of("operator: Exists"), [""; 0]);
+        assert_eq!(of("key: gpu, value: 'yes', effect: NoSchedule"), [""; 0]);
+        for (toleration, expected) in [
+            (
+                "key: a, operator: Exists, value: b",
+                "operator: Invalid value: \"b\": value must be empty when `operator` is 'Exists'",
+            ),
+            (
+                "key: a, tolerationSeconds: 1",
+                "effect: Invalid value: \"\": effect must be 'NoExecute' when `tolerationSeconds` is set",
+            ),
+            (
+                "key: a, effect: Never",
+                "effect: Unsupported value: \"Never\": supported values: \"NoSchedule\", \
+                 \"PreferNoSchedule\", \"NoExecute\"",
+            ),
+            (
+                "operator: Equal",
+                "operator: Invalid value: \"Equal\": operator must be Exists when `key` is empty, which \
+                 means \"match all values and all keys\"",
+            ),
+        ] {
+            assert_eq!(of(toleration), [format!("{path}.{expected}")]);
+        }
     }
 }
