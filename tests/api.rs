@@ -499,21 +499,31 @@ async fn discovery_is_told_in_both_forms_and_once() {
 }
 
 #[test]
-fn a_daemon_without_containerd_says_what_it_misses() {
+fn a_daemon_without_containerd_says_what_it_misses_serves_and_stops_when_it_is_told() {
     let root = tempfile::tempdir().unwrap();
-    let missing = root.path().join("containerd.sock");
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_kiln"))
+    let (socket, said) = (root.path().join("kiln.sock"), root.path().join("said"));
+    let mut daemon = std::process::Command::new(env!("CARGO_BIN_EXE_kiln"))
         .args(["serve", "--listen", "none", "--root"])
         .arg(root.path())
         .arg("--socket")
-        .arg(root.path().join("kiln.sock"))
+        .arg(&socket)
         .arg("--containerd")
-        .arg(&missing)
-        .output()
+        .arg(root.path().join("containerd.sock"))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::fs::File::create(&said).unwrap())
+        .spawn()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.contains("error: ") && said.contains("containerd.sock"), "{said}");
+    let since = std::time::Instant::now();
+    while std::os::unix::net::UnixStream::connect(&socket).is_err() {
+        assert!(since.elapsed() < served::PATIENCE, "{}", std::fs::read_to_string(&said).unwrap());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let pid = daemon.id().to_string();
+    assert!(std::process::Command::new("kill").arg(pid).status().unwrap().success());
+    let ended = daemon.wait().unwrap();
+    let said = std::fs::read_to_string(&said).unwrap();
+    assert!(ended.success(), "{ended}: {said}");
+    assert!(said.contains("containerd.sock") && said.contains("waits for it"), "{said}");
 }
 
 /// `docs/kubernetes-compatibility.md` says of each resource what the table says.

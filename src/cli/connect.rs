@@ -4,10 +4,12 @@
 //! asked for.
 
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use super::settings::{self, Settings};
 use crate::engine::Clock;
@@ -25,6 +27,40 @@ pub(super) struct Connection {
     managed: Option<Managed>,
 }
 
+/// What to do without a containerd that answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Absent {
+    /// Whoever waits for the end of a run wants to know.
+    Fail,
+    /// A daemon works without, and goes on as soon as there is one.
+    Wait,
+}
+
+/// Connects as [`connect`] does, unless it is to stop first: then nothing that was started is left, and
+/// the answer is `None`.
+///
+/// # Errors
+/// Those of [`connect`].
+pub(super) async fn connect_unless(
+    stop: impl Future<Output = ()>,
+    (settings, absent): (&Settings, Absent),
+    root: &Path,
+    log_dir: &Path,
+    clock: &Clock,
+) -> anyhow::Result<Option<Connection>> {
+    let cancel = CancellationToken::new();
+    let mut connecting = pin!(connect((settings, absent), root, log_dir, clock, &cancel));
+    tokio::select! {
+        connected = &mut connecting => return connected.map(Some),
+        () = stop => cancel.cancel(),
+    }
+    // A containerd of our own has to end before its directory is removed.
+    if let Ok(connection) = connecting.await {
+        connection.close().await;
+    }
+    Ok(None)
+}
+
 /// Connects to containerd, which is started where it is to be a private one. `root`: whose containers
 /// they are, and where the runtime keeps its files; `log_dir`: where the containers' logs go. Whoever may
 /// not want to wait for it cancels it rather than drop it: a containerd that was started is ended then.
@@ -32,8 +68,8 @@ pub(super) struct Connection {
 /// # Errors
 /// There is none, or it cannot be used: the message says what to do. Or it was cancelled. Nothing that was
 /// started runs then.
-pub(super) async fn connect(
-    settings: &Settings,
+async fn connect(
+    (settings, absent): (&Settings, Absent),
     root: &Path,
     log_dir: &Path,
     clock: &Clock,
@@ -54,6 +90,10 @@ pub(super) async fn connect(
     };
     let version = match checked {
         Ok(version) => version,
+        Err(error) if absent == Absent::Wait && is_away(&error) => {
+            warn!("{error:#}; kiln serves, and waits for it");
+            String::new()
+        }
         Err(error) => {
             if let Some(managed) = managed {
                 managed.stop().await;
@@ -78,6 +118,12 @@ pub(super) async fn connect(
     let clock = clock.clone();
     let runtime = Containerd::new(client, settings, Arc::new(move || clock.now()));
     Ok(Connection { runtime: Arc::new(runtime), version, managed })
+}
+
+/// Whether it may come, or come back, without anybody changing a setting.
+fn is_away(error: &anyhow::Error) -> bool {
+    let known = error.downcast_ref::<runtime::Error>();
+    known.is_some_and(|error| matches!(error, runtime::Error::Unreachable { .. }))
 }
 
 impl Connection {

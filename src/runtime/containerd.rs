@@ -51,7 +51,7 @@ impl Client {
     /// Whether containerd answers and is new enough; its version.
     ///
     /// # Errors
-    /// [`Error::Unreachable`], with the cure.
+    /// [`Error::Unreachable`] or [`Error::TooOld`], with the cure.
     pub async fn check(&self) -> Result<String, Error> {
         if let Err(error) = UnixStream::connect(&self.address).await {
             return Err(self.unreachable(&cause(&error)));
@@ -68,7 +68,7 @@ impl Client {
                 "it is containerd {version}, and kiln needs {major}.{minor} or newer: install a newer \
                  one"
             );
-            return Err(self.unreachable(&message));
+            return Err(Error::TooOld { address: self.address.display().to_string(), message });
         }
         Ok(version)
     }

@@ -274,7 +274,11 @@ async fn keep(files: Files, mut process: Process, stop: CancellationToken) {
                 Err(error) => error!(%error, "cannot start the private containerd"),
             }
         }
-        match serving(&files, &mut process).await {
+        let served = tokio::select! {
+            () = stop.cancelled() => return process.end(&files).await,
+            served = serving(&files, &mut process) => served,
+        };
+        match served {
             Ok(()) => {
                 info!("the private containerd serves again");
                 delay = RESTART_FIRST;

@@ -226,6 +226,8 @@ pub enum PullError {
 pub enum Error {
     #[error("containerd at `{address}` cannot be reached: {message}")]
     Unreachable { address: String, message: String },
+    #[error("containerd at `{address}` cannot be used: {message}")]
+    TooOld { address: String, message: String },
     /// A volume cannot be had.
     #[error("{message}")]
     Volume { message: String },

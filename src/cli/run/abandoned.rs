@@ -5,11 +5,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::root::Root;
-use crate::cli::connect::connect;
+use crate::cli::connect::{Absent, connect_unless};
 use crate::cli::output::Output;
 use crate::cli::settings::Settings;
 use crate::engine::Clock;
@@ -20,8 +21,14 @@ const TRIES: u32 = 5;
 const RETRY: Duration = Duration::from_millis(500);
 
 /// Clears up after all runs below the root that are not alive. What cannot be taken away now is told, and
-/// left for the next run.
-pub(super) async fn clear(settings: &Settings, clock: &Clock, output: &Output) {
+/// left for the next run. Whoever may not want to wait for it cancels it rather than drop it: a containerd
+/// that was started is ended then.
+pub(super) async fn clear(
+    settings: &Settings,
+    clock: &Clock,
+    output: &Output,
+    cancel: &CancellationToken,
+) {
     let found = match Root::abandoned(&settings.root) {
         Ok(found) => found,
         Err(error) => {
@@ -31,24 +38,34 @@ pub(super) async fn clear(settings: &Settings, clock: &Clock, output: &Output) {
         }
     };
     for root in found {
+        if cancel.is_cancelled() {
+            return;
+        }
         let path = root.path().display().to_string();
         output.say(&format!("clearing up after a run that was killed: {path}"));
-        if let Err(error) = clear_one(root, settings, clock).await {
+        if let Err(error) = clear_one(root, settings, clock, cancel).await {
             output.say(&format!("warning: cannot clear up `{path}`: {error:#}"));
         }
     }
 }
 
-async fn clear_one(root: Root, settings: &Settings, clock: &Clock) -> anyhow::Result<()> {
+async fn clear_one(
+    root: Root,
+    settings: &Settings,
+    clock: &Clock,
+    cancel: &CancellationToken,
+) -> anyhow::Result<()> {
     // A run that did not get as far as this has left no container.
     if let Some(address) = root.containerd() {
         let containerd = address.parse().map_err(anyhow::Error::msg)?;
         let settings = Settings { containerd, ..settings.clone() };
-        let never = CancellationToken::new();
-        let connection = connect(&settings, root.path(), root.path(), clock, &never).await?;
-        let swept = sweep(&*connection.runtime, clock).await;
+        let how = (&settings, Absent::Fail);
+        let connected =
+            connect_unless(cancel.cancelled(), how, root.path(), root.path(), clock).await?;
+        let connection = connected.context("interrupted")?;
+        let swept = cancel.run_until_cancelled(sweep(&*connection.runtime, clock)).await;
         let is_clear = connection.close().await;
-        swept?;
+        swept.context("interrupted")??;
         anyhow::ensure!(is_clear, "containers are left in it");
     }
     Ok(root.remove()?)

@@ -17,7 +17,7 @@ mod tests;
 mod view;
 
 use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +36,7 @@ pub use self::options::{Host, Options, Progress};
 pub use self::outcome::Format;
 use self::root::Root;
 use super::Exit;
-use super::connect::{Connection, connect};
+use super::connect::{Absent, connect_unless};
 use super::output::{Output, Printer};
 use super::settings::{Settings, duration};
 use crate::engine::Clock;
@@ -242,10 +242,8 @@ async fn run_jobs(
 ) -> anyhow::Result<Exit> {
     let mut tasks = JoinSet::new();
     let mut interrupts = interrupts(&mut tasks).context("cannot watch for signals")?;
-    tokio::select! {
-        () = abandoned::clear(&args.settings, &clock, &output) => {}
-        // What is not cleared up is still abandoned.
-        _ = interrupts.recv() => return Ok(Exit::Interrupted),
+    if !clear_unless_interrupted(&args.settings, &clock, &output, &mut interrupts).await {
+        return Ok(Exit::Interrupted);
     }
     let root = Root::claim(&args.settings.root).with_context(|| {
         let base = args.settings.root.display();
@@ -255,8 +253,9 @@ async fn run_jobs(
         return leave(root, Err(error).context("cannot write to the root"));
     }
     let log_dir = args.settings.log_dir.clone().unwrap_or_else(|| root.path().join("logs"));
-    let connected =
-        connect_unless_interrupted(&args.settings, &root, &log_dir, &clock, &mut interrupts).await;
+    let interrupted = async { interrupts.recv().await.unwrap_or_default() };
+    let how = (&args.settings, Absent::Fail);
+    let connected = connect_unless(interrupted, how, root.path(), &log_dir, &clock).await;
     let connection = match connected {
         Ok(Some(connection)) => connection,
         Ok(None) => return leave(root, Ok(Exit::Interrupted)),
@@ -283,25 +282,25 @@ async fn run_jobs(
     exit
 }
 
-/// `None`: it was interrupted before anything was begun.
-async fn connect_unless_interrupted(
+/// Clears up after runs that were killed. What is not cleared up then is still abandoned. Answers `false`
+/// where it was interrupted: a containerd that was started for it has ended, unless nobody waited for that.
+async fn clear_unless_interrupted(
     settings: &Settings,
-    root: &Root,
-    log_dir: &Path,
     clock: &Clock,
+    output: &Output,
     interrupts: &mut mpsc::Receiver<()>,
-) -> anyhow::Result<Option<Connection>> {
+) -> bool {
     let cancel = CancellationToken::new();
-    let mut connecting = pin!(connect(settings, root.path(), log_dir, clock, &cancel));
+    let mut clearing = pin!(abandoned::clear(settings, clock, output, &cancel));
     tokio::select! {
-        connected = &mut connecting => return connected.map(Some),
+        () = &mut clearing => return true,
         _ = interrupts.recv() => cancel.cancel(),
     }
-    // A containerd of our own has to end before its directory is removed.
-    if let Ok(connection) = connecting.await {
-        connection.close().await;
+    tokio::select! {
+        () = clearing => {}
+        _ = interrupts.recv() => {}
     }
-    Ok(None)
+    false
 }
 
 /// Nothing of a run stays, however it ended.

@@ -17,14 +17,13 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
 use self::logs::PodLogs;
 use super::Exit;
-use super::connect::connect;
+use super::connect::{Absent, connect_unless};
 use super::output::{Output, Printer};
 use super::room::of_host;
 use super::settings::{Settings, bytes, duration};
@@ -191,14 +190,14 @@ async fn run(args: &Args, output: &Output) -> Exit {
 }
 
 async fn serve(args: &Args) -> anyhow::Result<()> {
-    let mut terminated = signal(SignalKind::terminate()).context("cannot watch for signals")?;
-    let mut interrupted = signal(SignalKind::interrupt()).context("cannot watch for signals")?;
+    let mut signals = Signals::watch().context("cannot watch for signals")?;
     let root = &args.settings.root;
     let _lock = claim(root)?;
     let log_dir = args.settings.log_dir.clone().unwrap_or_else(|| LOG_DIR.into());
     let clock = Clock::system();
-    let never = CancellationToken::new();
-    let connection = connect(&args.settings, root, &log_dir, &clock, &never).await?;
+    let how = (&args.settings, Absent::Wait);
+    let connected = connect_unless(signals.next(), how, root, &log_dir, &clock).await?;
+    let Some(connection) = connected else { return Ok(()) };
     let mut settings = args.settings.engine(None);
     settings.log_retention = args.log_retention;
     let (capacity, allocatable) = of_host(args.settings.max_pods, args.settings.reserve);
@@ -220,11 +219,7 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     let served = match begun.await {
         Ok(daemon) => {
             notify::ready();
-            // Either only ends the wait.
-            tokio::select! {
-                _ = terminated.recv() => {}
-                _ = interrupted.recv() => {}
-            }
+            signals.next().await;
             notify::stopping();
             daemon.stop().await;
             Ok(())
@@ -233,6 +228,29 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     };
     connection.close().await;
     served
+}
+
+/// What asks the daemon to stop.
+struct Signals {
+    terminated: Signal,
+    interrupted: Signal,
+}
+
+impl Signals {
+    fn watch() -> io::Result<Self> {
+        Ok(Self {
+            terminated: signal(SignalKind::terminate())?,
+            interrupted: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Cancel-safe: a signal that nobody took is there the next time.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminated.recv() => {}
+            _ = self.interrupted.recv() => {}
+        }
+    }
 }
 
 /// Makes the root where there is none, and keeps everybody else from working with it.
