@@ -19,6 +19,8 @@ pub(crate) struct Checked {
     pods: usize,
     runs: usize,
     log_bytes: usize,
+    /// Starts that containerd did not survive.
+    uncertain: usize,
     pub(crate) violations: Vec<String>,
 }
 
@@ -26,11 +28,13 @@ impl fmt::Display for Checked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} Jobs, {} pods, {} runs of programs and {} bytes of log checked: {} violations",
+            "{} Jobs, {} pods, {} runs of programs and {} bytes of log checked, {} starts of which nobody \
+             knows: {} violations",
             self.jobs,
             self.pods,
             self.runs,
             self.log_bytes,
+            self.uncertain,
             self.violations.len()
         )
     }
@@ -133,6 +137,12 @@ impl Checker<'_> {
         if self.injector.hit.contains(uid) {
             return;
         }
+        let reason = &status["state"]["terminated"]["reason"];
+        if runs.is_empty() && reason == "ContainerStatusUnknown" {
+            // containerd went in the middle of the start: nobody can know, and it must not start twice.
+            self.checked.uncertain += 1;
+            return;
+        }
         let codes: BTreeSet<i64> = runs.values().flatten().copied().collect();
         let code = status["state"]["terminated"]["exitCode"].as_i64();
         let unfinished = runs.values().filter(|code| code.is_none()).count();
@@ -161,6 +171,9 @@ impl Checker<'_> {
             // A time, a stream, and a tag are before each line.
             let lines: Vec<&str> =
                 log.lines().filter_map(|line| line.splitn(4, ' ').nth(3)).collect();
+            // A creation that was cut short leaves what the OCI runtime said of it.
+            let said = lines.iter().position(|line| line.starts_with("start ")).unwrap_or(0);
+            let lines = &lines[said..];
             let run =
                 lines.first().and_then(|line| line.strip_prefix("start ")).unwrap_or_default();
             let code = runs.get(run).copied().flatten().unwrap_or(-1);

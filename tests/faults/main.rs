@@ -4,6 +4,7 @@
 //! do it does not. Each container writes down for itself that it starts and how it ends, and
 //! [`checker`] compares that with what the API and the logs say.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::disallowed_methods, reason = "real faults take real time")]
 
 mod checker;
 #[path = "../real/containerd.rs"]

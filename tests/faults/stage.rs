@@ -172,6 +172,11 @@ impl Stage {
     /// The code and the JSON; `None` while nobody answers.
     pub(crate) fn ask(&self, method: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
         let body = if body.is_null() { String::new() } else { body.to_string() };
+        let (code, text) = self.exchange(method, path, &body)?;
+        Some((code, serde_json::from_str(&text).ok()?))
+    }
+
+    fn exchange(&self, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
         let mut stream = UnixStream::connect(self.socket()).ok()?;
         stream.set_read_timeout(Some(ANSWER)).ok()?;
         let head = format!(
@@ -179,12 +184,11 @@ impl Stage {
              content-type: application/json\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
-        stream.write_all((head + &body).as_bytes()).ok()?;
+        stream.write_all((head + body).as_bytes()).ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
-        let (head, body) = answer.split_once("\r\n\r\n")?;
-        let code = head.split(' ').nth(1)?.parse().ok()?;
-        Some((code, serde_json::from_str(body).ok()?))
+        let (head, text) = answer.split_once("\r\n\r\n")?;
+        Some((head.split(' ').nth(1)?.parse().ok()?, text.to_owned()))
     }
 
     /// The objects of a list.
