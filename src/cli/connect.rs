@@ -22,7 +22,7 @@ use crate::runtime::{self, Containerd};
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) runtime: Arc<Containerd>,
-    /// containerd's.
+    /// containerd's; empty where it did not answer yet.
     pub(super) version: String,
     managed: Option<Managed>,
 }
