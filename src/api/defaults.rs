@@ -102,7 +102,8 @@ const FILE_MODE: i32 = 0o644;
 
 /// A volume that says nothing of itself is an empty directory.
 fn fill_volume(volume: &mut Volume) {
-    if volume.host_path.is_none() && !is_live(volume) {
+    let is_of_host = volume.host_path.is_some() || volume.persistent_volume_claim.is_some();
+    if !is_of_host && !is_live(volume) {
         volume.empty_dir.get_or_insert_default();
     }
     let mode = |mode: &mut Option<i32>| *mode = mode.or(Some(FILE_MODE));
