@@ -54,6 +54,8 @@ pub(super) struct Worker {
     /// What is to be told with the next commit, and what is told with the one that goes on.
     notes: Vec<Note>,
     committing: Vec<Note>,
+    /// What the last plan told. A plan whose step waits to be tried again tells the same as before.
+    told: Vec<Note>,
     /// Whether that the store fails was told.
     store_fails: bool,
     /// No commit before this time: the store failed.
@@ -95,6 +97,7 @@ impl Worker {
             changing: false,
             notes: Vec::new(),
             committing: Vec::new(),
+            told: Vec::new(),
             store_fails: false,
             store_retry: None,
             progress,
@@ -143,14 +146,7 @@ impl Worker {
         let now = self.shared.clock.now();
         let plan = pod::reconcile(&self.pod, &self.observed, &self.shared.settings.pod, now);
         debug!(actions = ?plan.actions, wake_at = ?plan.wake_at, "looked");
-        for action in &plan.actions {
-            if let Action::Tell(note) = action
-                && !self.notes.contains(note)
-                && !self.committing.contains(note)
-            {
-                self.notes.push(note.clone());
-            }
-        }
+        self.tell(&plan.actions);
         let released = plan.actions.contains(&Action::ReleasePod);
         let mut wake_at = plan.wake_at;
         self.store(plan.record, released, now);
@@ -166,6 +162,20 @@ impl Worker {
             return Next::End;
         }
         Next::Wait(wake_at)
+    }
+
+    /// Takes in what a plan tells, unless the plan before told it too.
+    fn tell(&mut self, actions: &[Action]) {
+        let mut told = Vec::new();
+        for action in actions {
+            let Action::Tell(note) = action else { continue };
+            let known = [&self.told, &self.notes, &self.committing];
+            if !known.iter().any(|notes| notes.contains(note)) {
+                self.notes.push(note.clone());
+            }
+            told.push(note.clone());
+        }
+        self.told = told;
     }
 
     fn is_done(&self) -> bool {
@@ -274,7 +284,8 @@ impl Worker {
             return None;
         }
         let changing = self.commit.is_some() && self.changing;
-        let waits_for_store = changing || self.store_retry.is_some();
+        let guarded = self.shared.settings.guards.commit_before_forget;
+        let waits_for_store = guarded && (changing || self.store_retry.is_some());
         if waits_for_store && !operations::may_precede_the_record(&action) {
             return None;
         }

@@ -20,6 +20,9 @@ use crate::pod::{
     Usage,
 };
 
+/// What is told of an instance of which nobody knows how it ended.
+const LOST: i32 = 137;
+
 /// The host. It outlives the engines that work with it.
 pub struct Fake {
     now: Box<dyn Fn() -> Timestamp + Send + Sync>,
@@ -33,6 +36,10 @@ struct Host {
     pods: BTreeMap<String, Found>,
     names: BTreeMap<String, String>,
     starts: BTreeMap<(String, Instance), u32>,
+    /// How each instance ended, of pods that are gone too.
+    ends: BTreeMap<(String, Instance), i32>,
+    /// Whether a start that is asked for again meets what runs under its name.
+    unnamed: bool,
     missing_images: BTreeSet<String>,
     stubborn: bool,
     brief: bool,
@@ -92,7 +99,9 @@ impl Fake {
     /// Ends an instance with this exit code.
     pub fn exit(&self, uid: &str, instance: &Instance, code: i32) {
         let finished_at = (self.now)();
-        if let Some(found) = self.host().pods.get_mut(uid)
+        let mut guard = self.host();
+        let host = &mut *guard;
+        if let Some(found) = host.pods.get_mut(uid)
             && let Some(container) = found.containers.get_mut(instance)
             && let State::Running { started_at } = container.state
         {
@@ -104,8 +113,43 @@ impl Fake {
                 started_at,
                 finished_at,
             });
+            host.ends.insert((uid.to_owned(), instance.clone()), code);
         }
+        drop(guard);
         self.changed();
+    }
+
+    /// Everything that runs is lost, as by a reboot; records of ends stay.
+    pub fn reboot(&self) {
+        let finished_at = (self.now)();
+        let mut guard = self.host();
+        let host = &mut *guard;
+        for (uid, found) in &mut host.pods {
+            for (instance, container) in &mut found.containers {
+                let State::Running { started_at } = container.state else { continue };
+                let (code, cause, started_at) = (LOST, Cause::Lost, Some(started_at));
+                let exit = Exit { code, cause, message: None, started_at, finished_at };
+                container.state = State::Exited(exit);
+                host.ends.insert((uid.clone(), instance.clone()), code);
+            }
+        }
+        drop(guard);
+        self.changed();
+    }
+
+    /// How every instance ended that did, by the pod's uid.
+    pub fn ends(&self) -> BTreeMap<(String, Instance), i32> {
+        self.host().ends.clone()
+    }
+
+    /// How often an instance was started.
+    pub fn starts(&self, uid: &str, instance: &Instance) -> u32 {
+        self.host().starts.get(&(uid.to_owned(), instance.clone())).copied().unwrap_or(0)
+    }
+
+    /// Whether instances have names, by which a start that is asked for again meets the first one.
+    pub fn set_named(&self, named: bool) {
+        self.host().unnamed = !named;
     }
 
     /// From now on no registry has this image; or it has it again.
@@ -205,8 +249,9 @@ impl Runtime for Fake {
     ) -> Result<Container, StartError> {
         let started_at = (self.now)();
         let mut host = self.host();
+        let is_named = !host.unnamed;
         let found = host.pods.entry(pod.uid().to_owned()).or_default();
-        if let Some(known) = found.containers.get(instance) {
+        if let Some(known) = found.containers.get(instance).filter(|_| is_named) {
             return Ok(known.clone());
         }
         let container = Container {

@@ -139,6 +139,12 @@ impl Store {
         Ok(Self { backend: Arc::new(Sqlite::open(dir, Durability::Process)?), keeps: false })
     }
 
+    /// The same as [`Store::open`] without a thread: a commit is done when it is asked for, so that a
+    /// simulation plays the same each time.
+    pub fn open_unthreaded(dir: &Path) -> Result<Self, Error> {
+        Ok(Self { backend: Arc::new(Sqlite::open_unthreaded(dir)?), keeps: true })
+    }
+
     /// A store that ends with the process; a commit is done when it is asked for.
     pub fn in_memory() -> Result<Self, Error> {
         Ok(Self { backend: Arc::new(Sqlite::in_memory()?), keeps: true })

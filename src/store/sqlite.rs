@@ -9,7 +9,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -102,22 +102,9 @@ impl Sqlite {
     /// [`Error::Open`] with the path; [`Error::Newer`] for a file of a newer kiln; [`Error::Damaged`].
     pub(super) fn open(dir: &Path, durability: Durability) -> Result<Self, Error> {
         let path = dir.join(FILE);
-        let connect = || -> Result<Connection, Error> {
-            let opened = |source| Error::opening(&path, source);
-            schema::make_private(&path);
-            let connection = Connection::open(&path).map_err(opened)?;
-            connection
-                .execute_batch(&format!(
-                    "PRAGMA synchronous = {}; PRAGMA journal_mode = WAL;",
-                    durability.synchronous()
-                ))
-                .map_err(opened)?;
-            connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(opened)?;
-            Ok(connection)
-        };
-        let mut writing = connect()?;
+        let mut writing = connect(&path, durability)?;
         schema::prepare(&mut writing, &path)?;
-        let reader = Arc::new(Mutex::new(connect()?));
+        let reader = Arc::new(Mutex::new(connect(&path, durability)?));
         let (changes, _) = broadcast::channel(BROADCAST_MAX);
         let (requests, queue) = mpsc::channel(QUEUE_MAX);
         let publish = changes.clone();
@@ -131,11 +118,21 @@ impl Sqlite {
         Ok(Self { reader, writer, changes, metrics })
     }
 
+    /// The same without a thread.
+    pub(super) fn open_unthreaded(dir: &Path) -> Result<Self, Error> {
+        let path = dir.join(FILE);
+        Self::inline(connect(&path, Durability::Host)?, &path)
+    }
+
     /// A store that ends with the process.
     pub(super) fn in_memory() -> Result<Self, Error> {
         let path = Path::new(":memory:");
-        let mut connection = Connection::open_in_memory()
+        let connection = Connection::open_in_memory()
             .map_err(|source| Error::Open { path: path.to_path_buf(), source })?;
+        Self::inline(connection, path)
+    }
+
+    fn inline(mut connection: Connection, path: &Path) -> Result<Self, Error> {
         schema::prepare(&mut connection, path)?;
         let (changes, _) = broadcast::channel(BROADCAST_MAX);
         let reader = Arc::new(Mutex::new(connection));
@@ -146,6 +143,17 @@ impl Sqlite {
     fn read(&self) -> MutexGuard<'_, Connection> {
         self.reader.lock().expect("no reader panics while it holds the connection")
     }
+}
+
+fn connect(path: &Path, durability: Durability) -> Result<Connection, Error> {
+    let opened = |source| Error::opening(path, source);
+    schema::make_private(path);
+    let connection = Connection::open(path).map_err(opened)?;
+    let pragmas =
+        format!("PRAGMA synchronous = {}; PRAGMA journal_mode = WAL;", durability.synchronous());
+    connection.execute_batch(&pragmas).map_err(opened)?;
+    connection.busy_timeout(Duration::from_secs(5)).map_err(opened)?;
+    Ok(connection)
 }
 
 impl Drop for Sqlite {
