@@ -13,6 +13,7 @@ mod host;
 mod interrupts;
 mod jobs;
 mod leftovers;
+mod manifests;
 mod network;
 mod objects;
 mod output;
