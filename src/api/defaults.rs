@@ -173,8 +173,9 @@ fn fill_get(get: &mut HTTPGetAction) {
     get.scheme.get_or_insert_with(|| "HTTP".to_owned());
 }
 
+/// What is pulled when, of an image of which nothing is said.
 /// <https://kubernetes.io/docs/concepts/containers/images/#imagepullpolicy-defaulting>
-fn default_pull_policy(image: &str) -> &'static str {
+pub fn default_pull_policy(image: &str) -> &'static str {
     let last = image.rsplit('/').next().unwrap_or_default();
     let tag = last.split_once(':').map(|(_, tag)| tag);
     match tag {

@@ -299,6 +299,8 @@ static POD_STATUS: Type = granular(
         by(IP, "podIPs", &PLAIN),
         list("hostIPs", Patch::MergeBy("ip"), List::Atomic, &PLAIN),
         list("resourceClaimStatuses", Patch::MergeRetaining("name"), BY_NAME, &PLAIN),
+        by(&key("resourceClaimName"), "nodeAllocatableResourceClaimStatuses", &PLAIN),
+        list("volumeHealth", Patch::Replace, BY_NAME, &PLAIN),
     ],
 );
 

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::Container as Wanted;
 
 use super::timer::{backoff, later};
 use super::{Image, ImageError, ImageReason, Observed, Operation, PullPolicy, Rules};
+use crate::api::defaults::default_pull_policy;
 
 /// For how long a pull that failed shows as such, before it shows as waiting for the next one.
 const SHOWN_AS_FAILED: Duration = Duration::from_secs(1);
@@ -29,23 +30,11 @@ pub(super) enum Fetch<'a> {
 
 /// <https://kubernetes.io/docs/concepts/containers/images/#image-pull-policy>
 pub(super) fn policy(container: &Wanted) -> PullPolicy {
-    match container.image_pull_policy.as_deref() {
-        Some("Never") => PullPolicy::Never,
-        Some("IfNotPresent") => PullPolicy::IfNotPresent,
-        Some(_) => PullPolicy::Always,
-        None => default_policy(container.image.as_deref().unwrap_or_default()),
-    }
-}
-
-/// <https://kubernetes.io/docs/concepts/containers/images/#imagepullpolicy-defaulting>
-fn default_policy(image: &str) -> PullPolicy {
-    if image.contains('@') {
-        return PullPolicy::IfNotPresent;
-    }
-    let last = image.rsplit('/').next().unwrap_or_default();
-    match last.split_once(':') {
-        None | Some((_, "latest")) => PullPolicy::Always,
-        Some(_) => PullPolicy::IfNotPresent,
+    let image = container.image.as_deref().unwrap_or_default();
+    match container.image_pull_policy.as_deref().unwrap_or_else(|| default_pull_policy(image)) {
+        "Never" => PullPolicy::Never,
+        "IfNotPresent" => PullPolicy::IfNotPresent,
+        _ => PullPolicy::Always,
     }
 }
 
@@ -107,15 +96,14 @@ mod tests {
 
     #[test]
     fn without_a_policy_the_tag_decides() {
-        for (image, policy) in [
-            ("busybox", PullPolicy::Always),
-            ("busybox:latest", PullPolicy::Always),
-            ("localhost:5000/busybox", PullPolicy::Always),
-            ("localhost:5000/busybox:1", PullPolicy::IfNotPresent),
-            ("busybox@sha256:0", PullPolicy::IfNotPresent),
-        ] {
-            assert_eq!(default_policy(image), policy, "{image}");
-        }
+        let container = |policy: Option<&str>, image: &str| Wanted {
+            image: Some(image.to_owned()),
+            image_pull_policy: policy.map(str::to_owned),
+            ..Wanted::default()
+        };
+        assert_eq!(policy(&container(None, "busybox")), PullPolicy::Always);
+        assert_eq!(policy(&container(None, "busybox:1")), PullPolicy::IfNotPresent);
+        assert_eq!(policy(&container(Some("Never"), "busybox")), PullPolicy::Never);
     }
 
     #[test]

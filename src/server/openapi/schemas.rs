@@ -200,6 +200,7 @@ fn object<'a>(definitions: &'a mut Map<String, Value>, name: &str) -> &'a mut Ma
 mod tests {
     use super::super::tests::resources;
     use super::*;
+    use crate::api::topology::{self, List, Patch};
 
     #[test]
     fn every_list_that_the_table_names_is_a_field_of_a_type() {
@@ -213,6 +214,31 @@ mod tests {
                 assert_eq!(found["type"], "array", "{}.{}", list.schema, list.field);
             }
         }
+    }
+
+    #[test]
+    fn lists_are_merged_as_they_are_said_to_be() {
+        let mut wrong = Vec::new();
+        for of in topology::TYPES {
+            for said in LISTS.iter().filter(|list| list.schema == of.name) {
+                let done = of.field(said.field);
+                let (list, patch) =
+                    done.map_or((List::Atomic, Patch::Replace), |f| (f.list, f.patch));
+                let keys: Vec<_> = match list {
+                    List::Map(keys) => keys.iter().map(|key| key.name).collect(),
+                    List::Atomic | List::Set => Vec::new(),
+                };
+                let done =
+                    (list.name(), keys, patch.strategy().unwrap_or(""), patch.key().unwrap_or(""));
+                // A list of which nothing is said is applied as a whole.
+                let kind = if said.kind.is_empty() { "atomic" } else { said.kind };
+                let said_is = (kind, said.keys.to_vec(), said.strategy, said.merge_key);
+                if done != said_is {
+                    wrong.push(format!("{}.{}: {done:?}, not {said_is:?}", of.name, said.field));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
     }
 
     #[test]
