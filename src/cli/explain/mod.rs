@@ -101,17 +101,17 @@ impl<'a> Schemas<'a> {
     /// Through references, lists and maps to what has fields.
     fn inner(self, schema: &'a Value) -> &'a Value {
         let mut inner = schema;
-        loop {
-            if let Some((_, there)) = self.reference(inner) {
-                inner = there;
-            } else if inner["items"].is_object() {
-                inner = &inner["items"];
-            } else if inner["additionalProperties"].is_object() {
-                inner = &inner["additionalProperties"];
-            } else {
-                return inner;
-            }
+        while let Some(within) = self.within(inner) {
+            inner = within;
         }
+        inner
+    }
+
+    /// One step of these.
+    fn within(self, schema: &'a Value) -> Option<&'a Value> {
+        let below = ["items", "additionalProperties"];
+        let below = || below.iter().map(|name| &schema[*name]).find(|below| below.is_object());
+        self.reference(schema).map(|(_, there)| there).or_else(below)
     }
 
     fn fields(self, schema: &'a Value) -> Vec<(&'a String, &'a Value)> {

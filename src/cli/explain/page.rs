@@ -34,13 +34,15 @@ impl<'a> Page<'a> {
         let mut page = self.head();
         if let Some(name) = path.last() {
             page += &format!("FIELD: {name} <{}>\n\n", self.kind(schema));
+            page += &values_of("ENUM", schema, self.schemas.inner(schema));
+            page += "\n";
         }
-        page += &values_of("ENUM", schema, self.schemas.inner(schema));
         page += "DESCRIPTION:\n";
-        page += &indented(&self.description(schema), 4);
+        page += &indented(&self.descriptions(schema).join("\n"), 4);
+        page += "    \n";
         let fields = self.schemas.fields(schema);
         if !fields.is_empty() {
-            page += "\nFIELDS:\n";
+            page += "FIELDS:\n";
             if self.recursive {
                 self.names(schema, 2, &mut Vec::new(), &mut page);
             } else {
@@ -66,21 +68,21 @@ impl<'a> Page<'a> {
         if !values.is_empty() {
             lines += &format!("  enum: {}\n", values.join(", "));
         }
-        lines + &indented(&self.description(field), 4) + "\n"
+        lines + &indented(&self.descriptions(field)[0], 4) + "\n"
     }
 
-    /// What is said of a field is said of its type where nothing is said of itself.
-    fn description(&self, schema: &Value) -> String {
-        let own = text(&schema["description"]);
-        match self.schemas.reference_of(schema) {
-            Some(there) if own.is_empty() => text(&there["description"]),
-            Some(_) | None if own.is_empty() => "<empty>".to_owned(),
-            Some(there) => {
-                let of_type = text(&there["description"]);
-                if of_type.is_empty() || of_type == own { own } else { format!("{own}\n{of_type}") }
-            }
-            None => own,
+    /// What is said of a field, then of its type, and of what a list or a map of it holds; one at least.
+    fn descriptions(&self, schema: &'a Value) -> Vec<String> {
+        let (mut all, mut next) = (Vec::new(), Some(schema));
+        while let Some(schema) = next {
+            all.push(text(&schema["description"]));
+            next = self.schemas.within(schema);
         }
+        all.retain(|text| !text.is_empty());
+        if all.is_empty() {
+            all.push("<empty>".to_owned());
+        }
+        all
     }
 
     /// The names of all fields below, each further in than what it is of.
@@ -132,17 +134,6 @@ impl<'a> Page<'a> {
     }
 }
 
-impl<'a> Schemas<'a> {
-    fn reference_of(self, schema: &Value) -> Option<&'a Value> {
-        let only = match schema["allOf"].as_array().map(Vec::as_slice) {
-            Some([only]) => only,
-            Some(_) | None => schema,
-        };
-        let name = only["$ref"].as_str()?.strip_prefix(super::SCHEMAS)?;
-        Some(&self.document["components"]["schemas"][name])
-    }
-}
-
 fn is_required(name: &str, of: &Value) -> bool {
     of["required"].as_array().into_iter().flatten().any(|required| required == name)
 }
@@ -168,19 +159,23 @@ fn indented(text: &str, by: usize) -> String {
     wrapped(text).iter().map(|line| format!("{space}{line}\n")).collect()
 }
 
-/// Lines of words, none longer than it has to be; a line break of the text stays one.
+/// Lines of words, none longer than it has to be. The text's own line breaks stay, and so do its spaces
+/// within a line.
 fn wrapped(text: &str) -> Vec<String> {
     let mut lines = Vec::new();
     for paragraph in text.lines() {
-        let mut line = String::new();
-        for word in paragraph.split_whitespace() {
-            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
-                lines.push(std::mem::take(&mut line));
+        let mut words = paragraph.split(' ');
+        let mut line = words.next().unwrap_or_default().to_owned();
+        let mut is_broken = false;
+        for word in words {
+            if is_broken && line.is_empty() {
+                line.push_str(word);
+            } else if line.chars().count() + 1 + word.chars().count() > WIDTH {
+                lines.push(std::mem::replace(&mut line, word.to_owned()));
+                is_broken = true;
+            } else {
+                line = line + " " + word;
             }
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
         }
         lines.push(line);
     }
@@ -227,8 +222,8 @@ mod tests {
 
     #[test]
     fn a_kind_is_shown_with_its_fields() {
-        let expected = "DESCRIPTION:\n    A Job.\n\nFIELDS:\n  kind\t<string>\n  enum: A, B\n    \
-                        Its kind.\n\n  spec\t<Spec> -required-\n    What is wanted.\n    The spec.\n\n\n";
+        let expected = "DESCRIPTION:\n    A Job.\n    \nFIELDS:\n  kind\t<string>\n  enum: A, B\n    \
+                        Its kind.\n\n  spec\t<Spec> -required-\n    What is wanted.\n\n\n";
         assert_eq!(shown(&[], false).unwrap(), HEAD.to_owned() + expected);
     }
 
@@ -237,8 +232,11 @@ mod tests {
         let page = shown(&["spec", "list", "map"], false).unwrap();
         assert_eq!(
             page,
-            HEAD.to_owned() + "FIELD: map <map[string]string>\n\nDESCRIPTION:\n    <empty>\n\n"
+            HEAD.to_owned()
+                + "FIELD: map <map[string]string>\n\n\nDESCRIPTION:\n    <empty>\n    \n\n"
         );
+        let page = shown(&["spec", "list"], false).unwrap();
+        assert!(page.contains("DESCRIPTION:\n    The spec.\n    \nFIELDS:\n"), "{page}");
         assert_eq!(shown(&["spec", "no"], false).unwrap_err(), "field \"no\" does not exist");
     }
 
@@ -255,5 +253,6 @@ mod tests {
         let lines = wrapped(&format!("{words}\n\nend"));
         assert_eq!(lines[0].len(), 74);
         assert_eq!(lines[2..], ["", "end"]);
+        assert_eq!(wrapped("- a.  b\n  c"), ["- a.  b", "  c"]);
     }
 }
