@@ -103,7 +103,7 @@ impl Sheet {
         let labels = metadata["labels"].as_object();
         let of = |label: &String| {
             let value = labels.and_then(|labels| labels.get(label));
-            value.map_or_else(|| NONE.to_owned(), jsonpath::text)
+            value.map(jsonpath::text).unwrap_or_default()
         };
         line.extend(self.label_columns.iter().map(of));
         if self.labels {
@@ -143,8 +143,8 @@ mod tests {
         };
         assert_eq!(
             all.set(&rows, ""),
-            "NAMESPACE   NAME    AGE   IMAGES    K     NO       LABELS\n\
-             n           pod/a   5s    busybox   y     <none>   x/k=y\n"
+            "NAMESPACE   NAME    AGE   IMAGES    K     NO    LABELS\n\
+             n           pod/a   5s    busybox   y           x/k=y\n"
         );
         let mut events = Sheet { events: true, ..sheet() };
         assert_eq!(events.set(&rows, "ADDED"), "EVENT   NAME   AGE\nADDED   a      5s\n");
