@@ -49,6 +49,7 @@ async fn serve(dir: &Path) {
             root: dir.to_owned(),
             host: "here".to_owned(),
             host_ips: Vec::new(),
+            container_runtime: "containerd://0".to_owned(),
             capacity: Amounts::default(),
             allocatable: Amounts::default(),
         },
