@@ -240,6 +240,14 @@ impl Runtime for Host {
         self.fake.remove_logs(pod).await
     }
 
+    async fn claims(&self) -> Result<BTreeSet<String>, Error> {
+        self.fake.claims().await
+    }
+
+    async fn remove_claim(&self, uid: &str) -> Result<(), Error> {
+        self.fake.remove_claim(uid).await
+    }
+
     fn pulls(&self) -> watch::Receiver<Pulls> {
         self.fake.pulls()
     }
