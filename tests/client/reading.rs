@@ -26,7 +26,7 @@ async fn the_kinds_of_the_server_are_shown_with_their_names() {
 async fn the_fields_of_a_kind_are_explained() {
     let served = Served::idle().await;
     let page = done(&served, &["explain", "job.spec.backoffLimit"]).await;
-    let head = "GROUP:      batch\nKIND:       Job\nVERSION:    v1\n\nFIELD: backoffLimit <integer>\n\n\
+    let head = "GROUP:      batch\nKIND:       Job\nVERSION:    v1\n\nFIELD: backoffLimit <integer>\n\n\n\
                 DESCRIPTION:\n    Specifies the number of retries before marking this job failed.";
     assert!(page.starts_with(head), "{page}");
     let page = done(&served, &["explain", "pods.spec", "--recursive"]).await;
