@@ -15,7 +15,6 @@ mod world;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use kiln::engine::Guards;
 use story::{Told, play};
 use world::Kept;
 
@@ -66,18 +65,6 @@ fn is_noticed(kept: Kept, how: &[&str]) {
     let told = search(0..SEEDS_TO_FIND, kept).expect("some seed breaks");
     let broken = told.broken.clone().unwrap_or_default();
     assert!(how.iter().any(|how| broken.contains(how)), "{told}");
-}
-
-#[test]
-fn it_is_noticed_when_an_end_is_forgotten_before_it_is_committed() {
-    let guards = Guards { commit_before_forget: false, ..Guards::ALL };
-    is_noticed(Kept { guards, ..Kept::ALL }, &["and is told with", "are counted"]);
-}
-
-#[test]
-fn it_is_noticed_when_counting_takes_two_transactions() {
-    let guards = Guards { one_transaction: false, ..Guards::ALL };
-    is_noticed(Kept { guards, ..Kept::ALL }, &["are counted"]);
 }
 
 #[test]
