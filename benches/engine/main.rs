@@ -83,7 +83,8 @@ impl Bench {
         let mut ctr = Vec::new();
         for round in 0..=ROUNDS * 2 {
             let mut command = Command::new(&self.kiln);
-            command.args(["run", "--progress", "none", "-f"]).arg(&manifest);
+            // ctr makes no network either.
+            command.args(["run", "--progress", "none", "--network", "none", "-f"]).arg(&manifest);
             command.arg("--containerd").arg(&address).arg("--hosts-dir").arg(&self.hosts_dir);
             let ours = timed(command);
             let mut command = Command::new("ctr");
