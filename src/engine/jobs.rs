@@ -156,9 +156,6 @@ async fn reconcile(
     // Only where it says something new, or has pods that go with it: what is told alone must not be news
     // of the Job.
     let is_news = next != *job || !written.is_empty();
-    if !shared.settings.guards.one_transaction && is_news {
-        count_apart(shared, &mut next).await?;
-    }
     if is_news {
         txn.update(&next);
     }
@@ -177,15 +174,6 @@ async fn reconcile(
         shared.cache.committed_job(next);
     }
     Ok(plan.wake_at)
-}
-
-/// Counts before the pods are let go, as nobody may who keeps what he promises.
-async fn count_apart(shared: &Shared, job: &mut Job) -> Result<(), store::Error> {
-    let mut txn = shared.store.txn();
-    txn.update(job);
-    let written = txn.commit().await?;
-    job.metadata.resource_version = Some(written.last.to_string());
-    Ok(())
 }
 
 fn made(action: &Action) -> Option<&Pod> {

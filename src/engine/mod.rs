@@ -49,20 +49,6 @@ pub use self::retention::LogRetention;
 /// How long to wait before the store or the runtime is asked again after it failed.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// What keeps the engine's promises over crashes. All of it is up, but where a simulation shows that it
-/// notices what is missing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Guards {
-    /// What the store does not know yet is not removed from the host.
-    pub commit_before_forget: bool,
-    /// A pod is let go by the transaction that counts it.
-    pub one_transaction: bool,
-}
-
-impl Guards {
-    pub const ALL: Self = Self { commit_before_forget: true, one_transaction: true };
-}
-
 /// What an operator may change.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -78,8 +64,6 @@ pub struct Settings {
     pub sweep_every: Duration,
     /// For how long logs outlive their pods; of no use where the store keeps nothing of those.
     pub log_retention: LogRetention,
-    /// No operator's business.
-    pub guards: Guards,
 }
 
 impl Settings {
@@ -95,7 +79,6 @@ impl Settings {
             removals_at_once: at_once,
             sweep_every: Duration::from_mins(5),
             log_retention: LogRetention::default(),
-            guards: Guards::ALL,
         }
     }
 }

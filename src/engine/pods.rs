@@ -284,8 +284,7 @@ impl Worker {
             return None;
         }
         let changing = self.commit.is_some() && self.changing;
-        let guarded = self.shared.settings.guards.commit_before_forget;
-        let waits_for_store = guarded && (changing || self.store_retry.is_some());
+        let waits_for_store = changing || self.store_retry.is_some();
         if waits_for_store && !operations::may_precede_the_record(&action) {
             return None;
         }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kiln::api::object::Object;
-use kiln::engine::{Clock, Engine, Guards, Settings};
+use kiln::engine::{Clock, Engine, Settings};
 use kiln::runtime::fake::Fake;
 use kiln::server::objects::{self, Propagation, Seed};
 use kiln::store::Store;
@@ -32,15 +32,13 @@ const NAME: &str = "j";
 /// What keeps the promises; each can be taken away, to see that somebody notices.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Kept {
-    pub(crate) guards: Guards,
     pub(crate) adoption: bool,
     pub(crate) names: bool,
     pub(crate) syncs: bool,
 }
 
 impl Kept {
-    pub(crate) const ALL: Self =
-        Self { guards: Guards::ALL, adoption: true, names: true, syncs: true };
+    pub(crate) const ALL: Self = Self { adoption: true, names: true, syncs: true };
 }
 
 pub(crate) struct World {
@@ -132,7 +130,6 @@ impl World {
     fn start(&mut self) {
         self.host.go_on();
         let settings = Settings {
-            guards: self.kept.guards,
             starts_at_once: 4,
             removals_at_once: 4,
             ..Settings::new(job::Rules::default(), pod::Rules::default())
