@@ -69,61 +69,67 @@ impl Found {
 
     /// <https://kubernetes.io/docs/tutorials/security/seccomp/>
     fn seccomp(&mut self, path: &Path, profile: &SeccompProfile) {
-        let (kind, file) = (path.field("type"), path.field("localhostProfile"));
-        if profile.type_.is_empty() {
-            let detail = "type is required when seccompProfile is set";
-            return self.add(&kind, Problem::Required(detail.to_owned()));
-        }
-        let supported = &["Localhost", "RuntimeDefault", "Unconfined"];
-        self.one_of(&kind, Some(&profile.type_), supported);
-        let is_local = profile.type_ == "Localhost";
-        match profile.localhost_profile.as_deref() {
-            None | Some("") if is_local => {
-                let detail = "must be set when seccomp type is Localhost".to_owned();
-                self.add(&file, Problem::Required(detail));
-            }
-            None => {}
-            Some(name) if !is_local => {
-                let detail = "can only be set when seccomp type is Localhost";
-                self.invalid(&file, quoted(name), detail);
-            }
-            Some(name) if name.starts_with('/') => {
-                self.invalid(&file, quoted(name), "must be a relative path");
-            }
-            Some(name) if name.split('/').any(|part| part == "..") => {
-                self.invalid(&file, quoted(name), "must not contain '..'");
-            }
-            Some(_) => {}
+        let local = profile.localhost_profile.as_deref();
+        let Some(file) = self.profile(path, ("seccomp", "seccompProfile"), &profile.type_, local)
+        else {
+            return;
+        };
+        let path = path.field("localhostProfile");
+        if file.starts_with('/') {
+            self.invalid(&path, quoted(file), "must be a relative path");
+        } else if file.split('/').any(|part| part == "..") {
+            self.invalid(&path, quoted(file), "must not contain '..'");
         }
     }
 
     /// <https://kubernetes.io/docs/tutorials/security/apparmor/>
     fn apparmor(&mut self, path: &Path, profile: &AppArmorProfile) {
-        let (kind, name) = (path.field("type"), path.field("localhostProfile"));
-        if profile.type_.is_empty() {
-            let detail = "type is required when appArmorProfile is set";
-            return self.add(&kind, Problem::Required(detail.to_owned()));
+        let local = profile.localhost_profile.as_deref();
+        let Some(name) = self.profile(path, ("AppArmor", "appArmorProfile"), &profile.type_, local)
+        else {
+            return;
+        };
+        let path = path.field("localhostProfile");
+        if name.trim() != name {
+            self.invalid(&path, quoted(name), "must not be padded with whitespace");
+        } else if name.len() > APPARMOR_NAME_MAX {
+            self.add(&path, Problem::TooLong { bytes: APPARMOR_NAME_MAX });
         }
-        let supported = &["Localhost", "RuntimeDefault", "Unconfined"];
-        self.one_of(&kind, Some(&profile.type_), supported);
-        let is_local = profile.type_ == "Localhost";
-        match profile.localhost_profile.as_deref() {
+    }
+
+    /// A profile of the kernel's is one of three types, and has a name if it is the host's. Answers that
+    /// name, where it is in its place. `what`: the mechanism, and the field.
+    fn profile<'a>(
+        &mut self,
+        path: &Path,
+        (what, field): (&str, &str),
+        kind: &str,
+        name: Option<&'a str>,
+    ) -> Option<&'a str> {
+        if kind.is_empty() {
+            let detail = format!("type is required when {field} is set");
+            self.add(&path.field("type"), Problem::Required(detail));
+            return None;
+        }
+        self.one_of(
+            &path.field("type"),
+            Some(kind),
+            &["Localhost", "RuntimeDefault", "Unconfined"],
+        );
+        let is_local = kind == "Localhost";
+        let path = path.field("localhostProfile");
+        match name {
             None | Some("") if is_local => {
-                let detail = "must be set when AppArmor type is Localhost".to_owned();
-                self.add(&name, Problem::Required(detail));
+                let detail = format!("must be set when {what} type is Localhost");
+                self.add(&path, Problem::Required(detail));
+                None
             }
-            None => {}
             Some(other) if !is_local => {
-                let detail = "can only be set when AppArmor type is Localhost";
-                self.invalid(&name, quoted(other), detail);
+                let detail = format!("can only be set when {what} type is Localhost");
+                self.invalid(&path, quoted(other), detail);
+                None
             }
-            Some(padded) if padded.trim() != padded => {
-                self.invalid(&name, quoted(padded), "must not be padded with whitespace");
-            }
-            Some(long) if long.len() > APPARMOR_NAME_MAX => {
-                self.add(&name, Problem::TooLong { bytes: APPARMOR_NAME_MAX });
-            }
-            Some(_) => {}
+            named => named,
         }
     }
 }
