@@ -11,6 +11,7 @@ mod crons;
 mod daemon;
 mod host;
 mod interrupts;
+mod job;
 mod jobs;
 mod leftovers;
 mod manifests;

@@ -1,19 +1,7 @@
 //! Pods with more than one kind of container, on the real thing.
 
 use super::host::Host;
-
-/// A Job of one pod: fields of its spec and of its container `main`, and the latter's script.
-fn job(spec: &str, script: &str, more: &str) -> String {
-    let fields = spec.trim().replace('\n', "\n      ");
-    let more = more.trim().replace('\n', "\n        ");
-    format!(
-        "apiVersion: batch/v1\nkind: Job\nmetadata: {{name: j}}\nspec:\n  backoffLimit: 0\n  \
-         template:\n    spec:\n      restartPolicy: Never\n      {fields}\n      containers:\n      \
-         - name: main\n        image: luksa/batch-job\n        imagePullPolicy: IfNotPresent\n        \
-         {more}\n        command: [sh, -c, {}]\n",
-        serde_json::to_string(script).unwrap()
-    )
-}
+use super::job::job;
 
 /// An init container with a script.
 fn init(name: &str, script: &str, more: &str) -> String {

@@ -4,19 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use super::host::Host;
-
-/// A Job of one pod: fields of its spec and of its container `main`, and the latter's script.
-fn job(spec: &str, script: &str, more: &str) -> String {
-    let fields = spec.trim().replace('\n', "\n      ");
-    let more = more.trim().replace('\n', "\n        ");
-    format!(
-        "apiVersion: batch/v1\nkind: Job\nmetadata: {{name: j}}\nspec:\n  backoffLimit: 0\n  \
-         template:\n    spec:\n      restartPolicy: Never\n      {fields}\n      containers:\n      \
-         - name: main\n        image: luksa/batch-job\n        imagePullPolicy: IfNotPresent\n        \
-         {more}\n        command: [sh, -c, {}]\n",
-        serde_json::to_string(script).unwrap()
-    )
-}
+use super::job::job;
 
 #[test]
 fn a_part_of_a_volume_that_is_a_link_leads_nowhere_else() {
